@@ -1,0 +1,422 @@
+"""Reads source files block by block: fast where they are as they should be, exact about where they are not.
+
+A block of whole lines goes to pyarrow's parser with every column's type given. What that refuses is read again leniently
+(integral floats such as `3.0` in integer columns are fine), and what that refuses too is searched line by line for the
+first fault, so that the message names file, line and column.
+"""
+
+from __future__ import annotations
+
+import codecs
+import contextlib
+import csv
+import hashlib
+import queue
+import re
+import threading
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TypeVar
+
+import numpy as np
+import numpy.typing as npt
+
+from svsim.data.schema import INT64, Column, check_header
+from svsim.errors import DataError
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+__all__ = ["Block", "Source", "read_blocks"]
+
+BLOCK_BYTES = 1 << 24
+PARQUET_ROWS = 1 << 17
+LONGEST_LINE = 1 << 20
+
+_INTEGRAL = re.compile(r"[+-]?\d+(?:\.0*)?")
+_FRACTION = re.compile(r"[+-]?(?:\d+\.\d*|\.\d+)(?:[eE][+-]?\d+)?")
+
+Block = dict[str, "npt.NDArray[Any] | pa.Array"]
+"""Columns of one block by name: int64, float64 (NaN where empty), or an Arrow dictionary array of strings."""
+
+Progress = Callable[[int], None]
+T = TypeVar("T")
+
+
+@dataclass
+class Source:
+    """One file being read: its schema on the way in, its size, rows and SHA-256 once it was read to the end."""
+
+    path: Path
+    schema: Sequence[Column]
+    rows: int = 0
+    bytes: int = 0
+    sha256: str = ""
+    _hash: Any = field(default_factory=hashlib.sha256, repr=False)
+
+
+def read_blocks(source: Source, progress: Progress | None = None) -> Iterator[Block]:
+    """Read a file's columns block by block.
+
+    Args:
+        source: The file; its `rows`, `bytes` and `sha256` are filled in.
+        progress: Called with the bytes read since the last call.
+
+    Raises:
+        DataError: The file is not what its schema says, with file, line and column.
+    """
+    blocks = _parquet_blocks(source) if source.path.suffix == ".parquet" else _csv_blocks(source)
+    seen = 0
+    for block in _ahead(blocks):
+        source.rows += len(next(iter(block.values())))
+        if progress is not None:
+            progress(source.bytes - seen)
+            seen = source.bytes
+        yield block
+    source.sha256 = source._hash.hexdigest()
+    if not source.rows:
+        raise DataError("expected rows, found only a header", where=str(source.path))
+
+
+def _ahead(items: Iterator[T]) -> Iterator[T]:
+    """Run an iterator one item ahead in a thread, so that parsing overlaps with what is done to the parsed."""
+    ready: queue.Queue[tuple[T | None, BaseException | None]] = queue.Queue(maxsize=1)
+    stop = threading.Event()
+
+    def put(entry: tuple[T | None, BaseException | None]) -> None:
+        while not stop.is_set():
+            with contextlib.suppress(queue.Full):
+                ready.put(entry, timeout=0.1)
+                return
+
+    def work() -> None:
+        try:
+            for item in items:
+                put((item, None))
+                if stop.is_set():
+                    return
+            put((None, None))
+        except BaseException as error:
+            put((None, error))
+
+    thread = threading.Thread(target=work, daemon=True)
+    thread.start()
+    try:
+        while True:
+            item, error = ready.get()
+            if error is not None:
+                raise error
+            if item is None:
+                return
+            yield item
+    finally:
+        stop.set()
+        thread.join()
+
+
+# --- CSV -------------------------------------------------------------------------------------------------------------
+
+
+def _csv_blocks(source: Source) -> Iterator[Block]:
+    header: list[str] | None = None
+    line = 1
+    for data in _ahead(_line_blocks(source)):
+        text = data
+        if header is None:
+            header, text = _split_header(text, source)
+            line += 1
+        lines = text.count(b"\n") + (not text.endswith(b"\n")) if text else 0
+        if lines:
+            block = _parse(text, header, source.schema, source.path, line)
+            if len(next(iter(block.values()))):
+                yield block
+        line += lines
+    if header is None:
+        raise DataError("expected a header and rows, found an empty file", where=str(source.path))
+
+
+def _line_blocks(source: Source) -> Iterator[bytes]:
+    """Blocks of whole lines with `\\n` ends, without byte-order mark; hashes what it reads."""
+    where = str(source.path)
+    rest = b""
+    first = True
+    try:
+        file = source.path.open("rb")
+    except OSError as error:
+        raise DataError(f"could not read: {error.strerror}", where=where) from error
+    with file:
+        while True:
+            try:
+                data = file.read(BLOCK_BYTES)
+            except OSError as error:
+                raise DataError(f"could not read: {error.strerror}", where=where) from error
+            if not data:
+                break
+            source._hash.update(data)
+            source.bytes += len(data)
+            if first:
+                if data.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
+                    raise DataError("expected UTF-8 text, found UTF-16", where=where, remedy="save it as UTF-8")
+                data = data.removeprefix(codecs.BOM_UTF8)
+                first = False
+            data = rest + data
+            rest = b""
+            if b"\r" in data:
+                if data.endswith(b"\r"):
+                    data, rest = data[:-1], b"\r"
+                data = data.replace(b"\r\n", b"\n").replace(b"\r", b"\n")
+            cut = data.rfind(b"\n") + 1
+            rest = data[cut:] + rest
+            if len(rest) > LONGEST_LINE:
+                raise DataError(
+                    f"expected lines of CSV text, found one of over {LONGEST_LINE:,} bytes",
+                    where=where,
+                    remedy="is this a CSV file?",
+                )
+            if cut:
+                yield data[:cut]
+    rest = rest.replace(b"\r", b"\n")
+    if rest:
+        yield rest
+
+
+def _split_header(data: bytes, source: Source) -> tuple[list[str], bytes]:
+    line, _, rest = data.partition(b"\n")
+    where = f"{source.path}, line 1"
+    if b"\0" in line:
+        raise DataError("expected UTF-8 text, found NUL bytes", where=where, remedy="is this a CSV file?")
+    try:
+        text = line.decode("utf-8")
+    except UnicodeDecodeError as error:
+        raise DataError("expected UTF-8 text, found other bytes", where=where, remedy="is this a CSV file?") from error
+    cells = next(csv.reader([text]), [])
+    header = [name.strip() for name in cells]
+    check_header(header, source.schema, where)
+    return header, rest
+
+
+def _parse(text: bytes, header: list[str], schema: Sequence[Column], path: Path, line: int) -> Block:
+    """Parse lines by pyarrow, leniently if need be; `line` is the number of the first."""
+    import pyarrow as pa
+
+    # pyarrow takes 0x1F for an integer.
+    for strict in (True, False) if b"x" not in text and b"X" not in text else (False,):
+        with contextlib.suppress(pa.ArrowInvalid, pa.ArrowKeyError, _Refused):
+            if b"\0" in text:
+                break
+            table = _arrow(text, header, schema, strict)
+            if table.num_rows != _filled_lines(text, table.num_rows):
+                break
+            block = {column.name: _convert(table.column(column.name), column) for column in schema}
+            _check_ranges(block, schema)
+            return block
+    raise _first_fault(text, header, schema, path, line)
+
+
+class _Refused(Exception):
+    """A block holds something that its schema does not allow."""
+
+
+def _arrow(text: bytes, header: list[str], schema: Sequence[Column], strict: bool) -> pa.Table:
+    import pyarrow as pa
+    from pyarrow import csv as arrow_csv
+
+    types = {"int": pa.int64(), "float": pa.float64(), "text": pa.dictionary(pa.int32(), pa.string())}
+    return arrow_csv.read_csv(
+        pa.BufferReader(text),
+        read_options=arrow_csv.ReadOptions(column_names=header, block_size=1 << 20),
+        parse_options=arrow_csv.ParseOptions(quote_char='"' if b'"' in text else False),
+        convert_options=arrow_csv.ConvertOptions(
+            column_types={
+                column.name: types[column.kind] if strict or column.kind != "int" else pa.string() for column in schema
+            },
+            include_columns=[column.name for column in schema],
+            null_values=[""],
+            strings_can_be_null=False,
+        ),
+    )
+
+
+def _filled_lines(text: bytes, rows: int) -> int:
+    """Lines that are not blank; counted line by line only when the quick count does not agree with the rows."""
+    lines = text.count(b"\n") + (not text.endswith(b"\n"))
+    return lines if lines == rows else sum(1 for line in text.split(b"\n") if line)
+
+
+def _convert(column: pa.ChunkedArray, schema: Column) -> npt.NDArray[Any] | pa.Array:
+    import pyarrow as pa
+    import pyarrow.compute as pc
+
+    if schema.kind == "text":
+        array = column.unify_dictionaries().combine_chunks()
+        return array.chunk(0) if isinstance(array, pa.ChunkedArray) else array
+    if schema.kind == "float":
+        return np.asarray(column.to_numpy())
+    if pa.types.is_string(column.type):
+        column = pc.replace_substring_regex(pc.utf8_trim_whitespace(column), r"^([+-]?[0-9]+)\.0*$", r"\1")
+        column = pc.replace_substring_regex(column, r"^\+([0-9]+)$", r"\1")
+        if not pc.all(pc.match_substring_regex(column, r"^-?[0-9]+$")).as_py():
+            raise _Refused
+        column = column.cast(pa.int64())
+    if column.null_count:
+        raise _Refused
+    return np.asarray(column.to_numpy())
+
+
+def _check_ranges(block: Block, schema: Sequence[Column]) -> None:
+    for column in schema:
+        values = block[column.name]
+        if column.kind == "int" and column.bounded and len(values) and not _in_range(np.asarray(values), column).all():
+            raise _Refused
+
+
+def _in_range(values: npt.NDArray[Any], column: Column) -> npt.NDArray[np.bool_]:
+    if values.min() < column.low or values.max() > column.high:
+        return (values >= column.low) & (values <= column.high)
+    if column.date:
+        month, day = values // 100 % 100, values % 100
+        return (month >= 1) & (month <= 12) & (day >= 1) & (day <= 31)
+    return np.ones(1, dtype=bool)
+
+
+def _first_fault(text: bytes, header: list[str], schema: Sequence[Column], path: Path, line: int) -> DataError:
+    """Find the first line at fault, by plain Python."""
+    lines = text.split(b"\n")
+    unfinished = not text.endswith(b"\n")
+    for number, raw in enumerate(lines, start=line):
+        if not raw:
+            continue
+        problem = _line_fault(raw, header, schema)
+        if problem:
+            where, what = problem
+            if unfinished and number == line + len(lines) - 1:
+                what += ": the file ends in the middle of a row"
+            return DataError(
+                what,
+                where=f"{path}, line {number}{where}",
+                remedy="mend the line, or fetch the file again",
+            )
+    return DataError("expected CSV rows, found what no parser reads", where=f"{path}, from line {line}")
+
+
+def _line_fault(raw: bytes, header: list[str], schema: Sequence[Column]) -> tuple[str, str] | None:
+    """What is wrong with one line: (where in it, what), or None."""
+    if b"\0" in raw:
+        return "", "expected text, found NUL bytes"
+    try:
+        text = raw.decode("utf-8")
+    except UnicodeDecodeError as error:
+        return f", byte {error.start + 1}", "expected UTF-8 text, found other bytes"
+    try:
+        rows = list(csv.reader([text], strict=True))
+    except csv.Error as error:
+        return "", f"expected a CSV row, found a quoting fault ({error})"
+    cells = rows[0] if rows else []
+    if [cell.strip() for cell in cells] == header:
+        return "", "expected a row, found a second header"
+    if len(cells) != len(header):
+        return "", f"expected {len(header)} cells, found {len(cells)}"
+    by_name = dict(zip(header, cells, strict=True))
+    for column in schema:
+        what = _cell_fault(by_name[column.name].strip(), column)
+        if what:
+            return f", column {column.name}", f"expected {column.expectation}, found {what}"
+    return None
+
+
+def _cell_fault(cell: str, column: Column) -> str | None:
+    if column.kind == "text":
+        return None
+    shown = repr(cell if len(cell) <= 40 else cell[:37] + "…")
+    if column.kind == "float":
+        try:
+            float(cell or "nan")
+        except ValueError:
+            return shown
+        return None
+    if not cell:
+        return "an empty cell"
+    if not _INTEGRAL.fullmatch(cell) or not cell.isascii():
+        return f"the fraction {shown}" if _FRACTION.fullmatch(cell) else shown
+    value = int(cell.partition(".")[0])
+    if not INT64[0] <= value <= INT64[1]:
+        return f"{shown}, which does not fit 64 bits"
+    return None if _in_range(np.array([value]), column).all() else shown
+
+
+# --- Parquet ---------------------------------------------------------------------------------------------------------
+
+
+def _parquet_blocks(source: Source) -> Iterator[Block]:
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    where = str(source.path)
+    try:
+        for data in _file_bytes(source.path):
+            source._hash.update(data)
+        file = pq.ParquetFile(source.path)
+    except (pa.ArrowException, OSError) as error:
+        raise DataError(f"expected a Parquet file, found {_first_line(error)}", where=where) from error
+    with file:
+        check_header(file.schema_arrow.names, source.schema, where)
+        size, rows = source.path.stat().st_size, max(file.metadata.num_rows, 1)
+        done = 0
+        batches = file.iter_batches(PARQUET_ROWS, columns=[column.name for column in source.schema])
+        while True:
+            try:
+                batch = next(batches, None)
+            except (pa.ArrowException, OSError) as error:
+                raise DataError(f"expected a Parquet file, found {_first_line(error)}", where=where) from error
+            if batch is None:
+                return
+            if batch.num_rows:
+                yield {
+                    column.name: _parquet_column(batch.column(column.name), column, where, done)
+                    for column in source.schema
+                }
+            done += batch.num_rows
+            source.bytes = size * done // rows
+
+
+def _parquet_column(array: pa.Array, column: Column, where: str, done: int) -> npt.NDArray[Any] | pa.Array:
+    import pyarrow as pa
+    import pyarrow.compute as pc
+
+    place = f"{where}, column {column.name}"
+    try:
+        if column.kind == "text":
+            if pa.types.is_dictionary(array.type):
+                array = array.dictionary_decode()
+            if not (pa.types.is_string(array.type) or pa.types.is_large_string(array.type)):
+                raise DataError(f"expected text, found {array.type}", where=place)
+            return pc.fill_null(array.cast(pa.string()), "").dictionary_encode()
+        if not (pa.types.is_integer(array.type) or pa.types.is_floating(array.type)):
+            raise DataError(f"expected numbers, found {array.type}", where=place)
+        if column.kind == "float":
+            return np.asarray(array.cast(pa.float64(), safe=False).to_numpy(zero_copy_only=False))
+        values = array.cast(pa.int64())
+    except pa.ArrowInvalid as error:
+        raise DataError(f"expected {column.expectation}, found {_first_line(error)}", where=place) from error
+    if values.null_count:
+        row = int(np.flatnonzero(np.asarray(values.is_null()))[0]) + done + 1
+        raise DataError(f"expected {column.expectation}, found nothing", where=f"{place}, row {row}")
+    numbers = np.asarray(values.to_numpy(zero_copy_only=False))
+    outside = np.flatnonzero(~_in_range(numbers, column)) if len(numbers) else numbers
+    if len(outside):
+        found = int(numbers[outside[0]])
+        raise DataError(
+            f"expected {column.expectation}, found {found}", where=f"{place}, row {int(outside[0]) + done + 1}"
+        )
+    return numbers
+
+
+def _file_bytes(path: Path) -> Iterator[bytes]:
+    with path.open("rb") as file:
+        while data := file.read(BLOCK_BYTES):
+            yield data
+
+
+def _first_line(error: Exception) -> str:
+    return str(error).splitlines()[0] if str(error) else type(error).__name__

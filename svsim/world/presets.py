@@ -1,0 +1,54 @@
+"""Stores by name: built from the stand-in on first use, kept in `$SVSIM_HOME`."""
+
+from __future__ import annotations
+
+import os
+import tempfile
+from collections.abc import Mapping
+from pathlib import Path
+from types import MappingProxyType
+
+from svsim._version import __version__
+from svsim.data.prepare import prepare
+from svsim.data.store import FeedStore, open_store
+from svsim.errors import OutputError, StoreError, UnknownNameError
+from svsim.world.standin import StandIn, write_standin
+
+__all__ = ["PRESETS", "home", "preset_store"]
+
+PRESETS: Mapping[str, StandIn] = MappingProxyType(
+    {
+        "tiny": StandIn(users=40, videos=300, rows=6_000, days=16),
+        "small": StandIn(users=300, videos=2_000, rows=90_000, days=21),
+    }
+)
+"""Named sizes."""
+
+
+def home() -> Path:
+    """Where things built on first use are kept: `$SVSIM_HOME`, else the platform's user data folder."""
+    import platformdirs
+
+    return Path(os.environ.get("SVSIM_HOME") or platformdirs.user_data_dir("svsim"))
+
+
+def preset_store(name: str) -> FeedStore:
+    """Open the store of a preset; the first call builds it.
+
+    Raises:
+        UnknownNameError: No such preset.
+        OutputError: `$SVSIM_HOME` cannot be written.
+    """
+    if name not in PRESETS:
+        raise UnknownNameError(f"expected a preset of {', '.join(PRESETS)}, found {name!r}", where="store")
+    path = home() / "stores" / f"{name}-{__version__}"
+    try:
+        return open_store(path)
+    except StoreError:
+        pass
+    try:
+        with tempfile.TemporaryDirectory(prefix="svsim-") as folder:
+            return prepare(write_standin(Path(folder) / "world", PRESETS[name]), path)
+    except OutputError:
+        # Another process may have built it meanwhile.
+        return open_store(path)
