@@ -4,7 +4,7 @@ For now a stand-in: files in KuaiRand's layout with simple, seeded behaviour beh
 benchmarks of speed. Its figures are not KuaiRand's.
 """
 
-from svsim.world.presets import PRESETS, preset_store
+from svsim.world.presets import PRESETS, find_store, preset_store
 from svsim.world.standin import StandIn, write_standin
 
-__all__ = ["PRESETS", "StandIn", "preset_store", "write_standin"]
+__all__ = ["PRESETS", "StandIn", "find_store", "preset_store", "write_standin"]

@@ -14,7 +14,7 @@ from svsim.data.store import FeedStore, open_store
 from svsim.errors import OutputError, StoreError, UnknownNameError
 from svsim.world.standin import StandIn, write_standin
 
-__all__ = ["PRESETS", "home", "preset_store"]
+__all__ = ["PRESETS", "find_store", "home", "preset_store"]
 
 PRESETS: Mapping[str, StandIn] = MappingProxyType(
     {
@@ -52,3 +52,16 @@ def preset_store(name: str) -> FeedStore:
     except OutputError:
         # Another process may have built it meanwhile.
         return open_store(path)
+
+
+def find_store(store: str | Path | FeedStore) -> FeedStore:
+    """The store that an argument means: itself, the name of a preset, or a path.
+
+    Raises:
+        StoreError: The path holds no store.
+    """
+    if isinstance(store, FeedStore):
+        return store
+    if isinstance(store, str) and store in PRESETS:
+        return preset_store(store)
+    return open_store(store)

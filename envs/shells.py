@@ -1,0 +1,348 @@
+"""The Gymnasium faces of batched rules: a vector environment, and a single one that is its B = 1 view."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any, Literal, Protocol
+
+import gymnasium as gym
+import numpy as np
+import numpy.typing as npt
+from gymnasium import spaces
+from gymnasium.vector import AutoresetMode, VectorEnv
+from gymnasium.vector.utils import batch_space
+
+from svsim.envs.episodes import EpisodeStream, episode_keys
+from svsim.envs.render import feed_text, text_frame
+from svsim.envs.replay_rules import Step
+from svsim.errors import EnvironmentUsageError, OptionError
+
+__all__ = ["BatchEnv", "OnIllegal", "Rules", "Setup", "SingleEnv"]
+
+Array = npt.NDArray[Any]
+Observation = dict[str, Array]
+OnIllegal = Literal["penalise", "raise"]
+RenderMode = Literal["ansi", "rgb_array"]
+
+RENDER_MODES = ["ansi", "rgb_array"]
+
+
+class Rules(Protocol):
+    """What a shell needs of a kernel."""
+
+    rows: int
+    slots: int
+
+    @property
+    def action_masks(self) -> npt.NDArray[np.bool_]: ...
+    def observation(self) -> Observation: ...
+    def privileged(self) -> dict[str, Array]: ...
+    def whereabouts(self) -> dict[str, Array]: ...
+    def begin(self, rows: Array, keys: npt.NDArray[np.uint64]) -> None: ...
+    def step(self, actions: Array) -> Step: ...
+    def episode_metrics(self) -> dict[str, Array]: ...
+    def choose(self, keys: npt.NDArray[np.uint64], users: Array, sessions: Array) -> npt.NDArray[np.uint64]: ...
+
+
+class Setup(Protocol):
+    """An environment's checked arguments."""
+
+    observation_space: spaces.Dict
+    candidate_features: tuple[str, ...]
+    on_illegal: OnIllegal
+    privileged: bool
+    skipped_sessions: int
+    sessions: int
+
+    def rules(self, rows: int) -> Rules: ...
+
+
+class _Episodes:
+    """The part of `reset` that both faces share: whose turn it is."""
+
+    def __init__(self, rules: Rules) -> None:
+        self._rules = rules
+        self._stream = EpisodeStream(rules.rows)
+        self._all = np.arange(rules.rows)
+        self.started = False
+
+    def open(self, seeds: Sequence[int | None], options: dict[str, Any] | None) -> None:
+        options = dict(options or {})
+        unknown = [name for name in options if name not in ("episodes", "user", "session")]
+        if unknown:
+            raise EnvironmentUsageError(
+                f"expected options among episodes, user, session, found {unknown[0]!r}", where="reset"
+            )
+        if "session" in options and "user" not in options:
+            raise EnvironmentUsageError("expected a user beside the session, found none", where="reset")
+        self._stream.seed(seeds)
+        if "episodes" in options:
+            self._stream.queue(episode_keys(options["episodes"], self._rules.rows))
+        keys = self._stream.next(self._all)
+        if "user" in options:
+            users, sessions = (
+                np.broadcast_to(np.asarray(options.get(name, 0)), (self._rules.rows,)) for name in ("user", "session")
+            )
+            keys = self._rules.choose(keys, users, sessions)
+        self._rules.begin(self._all, keys)
+        self.started = True
+
+    def reopen(self, rows: Array) -> None:
+        self._rules.begin(rows, self._stream.next(rows))
+
+
+def _refuse_illegal(masks: npt.NDArray[np.bool_], actions: Array) -> None:
+    illegal = np.flatnonzero(~masks[np.arange(len(actions)), actions])
+    if len(illegal):
+        row = int(illegal[0])
+        legal = np.flatnonzero(masks[row]).tolist()
+        raise EnvironmentUsageError(
+            f"expected a legal slot of {legal}, found {int(actions[row])} in row {row}",
+            where="step",
+            remedy='mask the choice with action_masks(), or make the environment with on_illegal="penalise"',
+        )
+
+
+def _not_reset() -> EnvironmentUsageError:
+    return EnvironmentUsageError("expected reset() before the first call", where="environment")
+
+
+class SingleEnv(gym.Env[Observation, Any]):
+    """One environment: row 0 of rules with B = 1.
+
+    Args:
+        setup: Checked arguments.
+        render_mode: None, `ansi` or `rgb_array`.
+    """
+
+    metadata: dict[str, Any] = {"render_modes": RENDER_MODES, "render_fps": 2}  # noqa: RUF012 - Gymnasium's form
+
+    def __init__(self, setup: Setup, render_mode: RenderMode | None) -> None:
+        self._setup = setup
+        self._rules = setup.rules(1)
+        self._episodes = _Episodes(self._rules)
+        self.observation_space = setup.observation_space
+        self.action_space = spaces.Discrete(self._rules.slots)
+        self.render_mode = _checked_render_mode(render_mode)
+        self.skipped_sessions = setup.skipped_sessions
+        self.sessions = setup.sessions
+        self._over = True
+        self._last: dict[str, Any] | None = None
+
+    def reset(
+        self, *, seed: int | None = None, options: dict[str, Any] | None = None
+    ) -> tuple[Observation, dict[str, Any]]:
+        super().reset(seed=seed)
+        self._episodes.open([seed], options)
+        self._over, self._last = False, None
+        info = _first_row(self._rules.whereabouts())
+        if self._setup.privileged:
+            info["privileged"] = _first_row(self._rules.privileged())
+        return self._observation(), info
+
+    def step(self, action: Any) -> tuple[Observation, float, bool, bool, dict[str, Any]]:
+        if self._over:
+            raise _not_reset() if not self._episodes.started else EnvironmentUsageError(
+                "expected reset() after the end of an episode, found step()", where="environment"
+            )
+        slot = _slot(action, self._rules.slots)
+        if self._setup.on_illegal == "raise":
+            _refuse_illegal(self._rules.action_masks, slot)
+        outcome = self._rules.step(slot)
+        terminated, truncated = bool(outcome.terminated[0]), bool(outcome.truncated[0])
+        self._over = terminated or truncated
+        info = _first_row(outcome.info)
+        if info["propensity"] != info["propensity"]:
+            del info["propensity"]
+        if self._over:
+            info["episode_metrics"] = _first_row(self._rules.episode_metrics())
+        if self._setup.privileged:
+            info["privileged"] = _first_row(self._rules.privileged())
+        self._last = info
+        return self._observation(), float(outcome.reward[0]), terminated, truncated, info
+
+    def action_masks(self) -> npt.NDArray[np.bool_]:
+        """(K,) legal slots, by MaskablePPO's convention."""
+        return self._rules.action_masks[0].copy()
+
+    def render(self) -> Any:
+        if self.render_mode is None:
+            gym.logger.warn("render() was called without a render_mode: make the environment with one")
+            return None
+        if not self._episodes.started:
+            raise _not_reset()
+        text = feed_text(self._observation(), self._setup.candidate_features, self._last)
+        return text if self.render_mode == "ansi" else text_frame(text)
+
+    def _observation(self) -> Observation:
+        return {name: values[0].copy() for name, values in self._rules.observation().items()}
+
+
+class BatchEnv(VectorEnv[Observation, Array, Array]):
+    """B environments stepped as one, each reset in the step that ends it.
+
+    Args:
+        setup: Checked arguments.
+        num_envs: B.
+        copy: Whether observations are copies; else they are views that are valid until the next step.
+        render_mode: None, `ansi` or `rgb_array`.
+    """
+
+    metadata: dict[str, Any] = {  # noqa: RUF012 - Gymnasium's form
+        "render_modes": RENDER_MODES,
+        "render_fps": 2,
+        "autoreset_mode": AutoresetMode.SAME_STEP,
+    }
+
+    def __init__(self, setup: Setup, num_envs: int, copy: bool, render_mode: RenderMode | None) -> None:
+        if num_envs < 1:
+            raise OptionError(f"expected at least 1 environment, found {num_envs}", where="num_envs")
+        self._setup = setup
+        self.num_envs = num_envs
+        self._rules = setup.rules(num_envs)
+        self._episodes = _Episodes(self._rules)
+        self._copy = copy
+        self.single_observation_space = setup.observation_space
+        self.single_action_space = spaces.Discrete(self._rules.slots)
+        self.observation_space = batch_space(setup.observation_space, num_envs)
+        self.action_space = batch_space(self.single_action_space, num_envs)
+        self.render_mode = _checked_render_mode(render_mode)
+        self.skipped_sessions = setup.skipped_sessions
+        self.sessions = setup.sessions
+        self._every = np.ones(num_envs, dtype=bool)
+        self._every.flags.writeable = False
+        self._last: dict[str, Any] | None = None
+
+    def reset(
+        self, *, seed: int | Sequence[int | None] | None = None, options: dict[str, Any] | None = None
+    ) -> tuple[Observation, dict[str, Any]]:
+        seeds = _row_seeds(seed, self.num_envs)
+        if seeds[0] is not None:
+            self._np_random, self._np_random_seed = gym.utils.seeding.np_random(seeds[0])
+        self._episodes.open(seeds, options)
+        self._last = None
+        infos = _masked(self._rules.whereabouts(), self._every)
+        self._add_privileged(infos)
+        return self._observation(), infos
+
+    def step(self, actions: Array) -> tuple[Observation, Array, Array, Array, dict[str, Any]]:
+        if not self._episodes.started:
+            raise _not_reset()
+        slots = _slots(actions, self.num_envs, self._rules.slots)
+        if self._setup.on_illegal == "raise":
+            _refuse_illegal(self._rules.action_masks, slots)
+        outcome = self._rules.step(slots)
+        infos = _masked(outcome.info, self._every)
+        ended = outcome.terminated | outcome.truncated
+        rows = np.flatnonzero(ended)
+        if len(rows):
+            self._end(rows, ended, outcome, infos)
+        self._add_privileged(infos)
+        if self.render_mode is not None:
+            self._last = outcome.info
+        return self._observation(), outcome.reward, outcome.terminated, outcome.truncated, infos
+
+    def _end(self, rows: Array, ended: Array, outcome: Step, infos: dict[str, Any]) -> None:
+        """Keep what the ended rows saw last and open their next episodes."""
+        final = np.full(self.num_envs, None, dtype=object)
+        last = {name: values[rows] for name, values in self._rules.observation().items()}
+        names = list(last)
+        for row, values in zip(rows.tolist(), zip(*last.values(), strict=True), strict=True):
+            final[row] = dict(zip(names, values, strict=True))
+        final_info = _masked({**outcome.info, "episode_metrics": self._rules.episode_metrics()}, ended)
+        if self._setup.privileged:
+            final_info.update(_masked({"privileged": self._rules.privileged()}, ended))
+        infos.update(final_obs=final, _final_obs=ended, final_info=final_info, _final_info=ended)
+        self._episodes.reopen(rows)
+
+    def action_masks(self) -> npt.NDArray[np.bool_]:
+        """(B, K) legal slots of the observations last returned."""
+        return self._rules.action_masks
+
+    def render(self) -> tuple[Any, ...] | None:
+        if self.render_mode is None:
+            gym.logger.warn("render() was called without a render_mode: make the environment with one")
+            return None
+        if not self._episodes.started:
+            raise _not_reset()
+        texts = [
+            feed_text(
+                {name: values[row] for name, values in self._rules.observation().items()},
+                self._setup.candidate_features,
+                None if self._last is None else _row(self._last, row),
+            )
+            for row in range(self.num_envs)
+        ]
+        return tuple(texts if self.render_mode == "ansi" else map(text_frame, texts))
+
+    def _add_privileged(self, infos: dict[str, Any]) -> None:
+        if self._setup.privileged:
+            infos.update(_masked({"privileged": self._rules.privileged()}, self._every))
+
+    def _observation(self) -> Observation:
+        views = self._rules.observation()
+        return {name: values.copy() for name, values in views.items()} if self._copy else views
+
+
+def _checked_render_mode(mode: RenderMode | None) -> RenderMode | None:
+    if mode is not None and mode not in RENDER_MODES:
+        raise OptionError(f"expected None, {' or '.join(RENDER_MODES)}, found {mode!r}", where="render_mode")
+    return mode
+
+
+def _row_seeds(seed: int | Sequence[int | None] | None, rows: int) -> list[int | None]:
+    if seed is None:
+        return [None] * rows
+    if isinstance(seed, int | np.integer):
+        return [int(seed) + row for row in range(rows)]
+    if len(seed) != rows:
+        raise EnvironmentUsageError(f"expected {rows} seeds, found {len(seed)}", where="reset")
+    return list(seed)
+
+
+def _slot(action: Any, slots: int) -> Array:
+    try:
+        slot = np.asarray(action)
+        if slot.size != 1 or slot.dtype.kind not in "iu" or not 0 <= int(slot.reshape(())) < slots:
+            raise ValueError
+    except (TypeError, ValueError) as error:
+        raise EnvironmentUsageError(f"expected a slot from 0 to {slots - 1}, found {action!r}", where="step") from error
+    return slot.reshape(1).astype(np.int64)
+
+
+def _slots(actions: Any, rows: int, slots: int) -> Array:
+    chosen = np.asarray(actions)
+    if chosen.shape != (rows,) or chosen.dtype.kind not in "iu":
+        raise EnvironmentUsageError(
+            f"expected whole numbers of shape ({rows},), found {chosen.dtype} of shape {chosen.shape}", where="step"
+        )
+    if chosen.min() < 0 or chosen.max() >= slots:
+        wrong = int(np.flatnonzero((chosen < 0) | (chosen >= slots))[0])
+        raise EnvironmentUsageError(
+            f"expected slots from 0 to {slots - 1}, found {int(chosen[wrong])} in row {wrong}", where="step"
+        )
+    return chosen.astype(np.int64, copy=False)
+
+
+def _masked(info: dict[str, Any], mask: npt.NDArray[np.bool_]) -> dict[str, Any]:
+    """Info arrays with Gymnasium's `_name` masks beside them, in nested dictionaries too."""
+    masked: dict[str, Any] = {}
+    for name, values in info.items():
+        masked[name] = _masked(values, mask) if isinstance(values, dict) else values
+        masked[f"_{name}"] = mask
+    return masked
+
+
+def _row(info: dict[str, Any], row: int) -> dict[str, Any]:
+    """One row of info arrays: numbers, texts and flags as Python's, vectors as arrays."""
+    values = {}
+    for name, value in info.items():
+        if isinstance(value, dict):
+            values[name] = _row(value, row)
+        else:
+            values[name] = value[row].item() if value.ndim == 1 else value[row]
+    return values
+
+
+def _first_row(info: dict[str, Any]) -> dict[str, Any]:
+    return _row(info, 0)

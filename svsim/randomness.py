@@ -1,0 +1,51 @@
+"""Draws that depend on nothing but their keys.
+
+Policies that are compared must meet the same users, candidates and noise whatever they do in between, so these draws come
+from a hash of (seed, episode, …) and not from the state of a generator. The mixer is SplitMix64 (Steele, Lea, Flood 2014,
+"Fast splittable pseudorandom number generators").
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+__all__ = ["keyed_hash", "keyed_uniform", "seed_key"]
+
+Keys = npt.NDArray[np.uint64]
+
+_GOLDEN = np.uint64(0x9E3779B97F4A7C15)
+_FIRST = np.uint64(0xBF58476D1CE4E5B9)
+_SECOND = np.uint64(0x94D049BB133111EB)
+_SHIFTS = (np.uint64(30), np.uint64(27), np.uint64(31))
+
+
+def _mix(word: Keys) -> Keys:
+    word = (word ^ (word >> _SHIFTS[0])) * _FIRST
+    word = (word ^ (word >> _SHIFTS[1])) * _SECOND
+    return word ^ (word >> _SHIFTS[2])
+
+
+def keyed_hash(*keys: npt.ArrayLike) -> Keys:
+    """64 random bits for each combination of keys: uint64 of the keys' broadcast shape.
+
+    Args:
+        keys: Integers or arrays of them that broadcast to one shape; their order matters.
+    """
+    state: Any = np.zeros(1, dtype=np.uint64)
+    for key in keys:
+        state = _mix((state ^ np.asarray(key).astype(np.uint64)) + _GOLDEN)
+    shape = np.broadcast_shapes(*(np.shape(key) for key in keys))
+    return np.asarray(state).reshape(shape)
+
+
+def keyed_uniform(*keys: npt.ArrayLike) -> npt.NDArray[np.float64]:
+    """A uniform draw from [0, 1) for each combination of keys."""
+    return (keyed_hash(*keys) >> np.uint64(11)) * 2.0**-53
+
+
+def seed_key(seed: int | None) -> np.uint64:
+    """The key that a seed stands for; None draws one from the operating system."""
+    return np.uint64(np.random.SeedSequence(seed).generate_state(1, np.uint64)[0])

@@ -1,0 +1,51 @@
+"""Fixtures that several rooms share."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from svsim.data.prepare import prepare
+from svsim.data.store import FeedStore
+from svsim.world.presets import PRESETS
+from svsim.world.standin import write_standin
+
+KUAIRAND_DIR = os.environ.get("SVSIM_KUAIRAND_DIR", str(Path(__file__).parents[2] / "shared/data/kuairand-pure"))
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _home(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """Presets are built in a folder of this run's, never in the developer's own."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("SVSIM_HOME", str(tmp_path_factory.mktemp("home")))
+        yield
+
+
+@pytest.fixture(scope="session")
+def standin_files(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The `tiny` stand-in in KuaiRand's CSV layout; do not change it, copy it."""
+    return write_standin(tmp_path_factory.mktemp("standin") / "files", PRESETS["tiny"])
+
+
+@pytest.fixture(scope="session")
+def store(standin_files: Path, tmp_path_factory: pytest.TempPathFactory) -> FeedStore:
+    """The store of the `tiny` stand-in."""
+    return prepare(standin_files, tmp_path_factory.mktemp("store") / "tiny")
+
+
+@pytest.fixture(scope="session")
+def kuairand_dir() -> Path:
+    """The real KuaiRand-Pure files; skips where they are not."""
+    folder = Path(KUAIRAND_DIR)
+    if not folder.is_dir():
+        pytest.skip(f"no KuaiRand-Pure in {folder}: set SVSIM_KUAIRAND_DIR to its folder")
+    return folder
+
+
+@pytest.fixture(scope="session")
+def real_store(kuairand_dir: Path, tmp_path_factory: pytest.TempPathFactory) -> FeedStore:
+    """The store of the real KuaiRand-Pure files."""
+    return prepare(kuairand_dir, tmp_path_factory.mktemp("real") / "store")
