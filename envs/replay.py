@@ -134,9 +134,9 @@ class ReplayEnv(SingleEnv):
     ## Info
 
     Every step: `reward_vector` (3,) float32, `wtg_gain` (0 where a video has none), `feedback` (`names.FEEDBACK`),
-    `video_id`, `user_id` (the source's ids), `group`, `episode` (the key), `illegal_action`, and `propensity` where the
+    `video_id`, `user_id` (the source's ids), `group`, `episode_key`, `illegal_action`, and `propensity` where the
     log knows it (rows of the random log: one over its pool). At the end `episode_metrics`: sums of reward, wtr, wtg, aux
-    and watch seconds, and the length in steps. `reset` gives `user_id`, `group`, `episode`. With `privileged=True`,
+    and watch seconds, and the length in steps. `reset` gives `user_id`, `group`, `episode_key`. With `privileged=True`,
     `privileged` holds `reward` (K,) and `logged_rank` (K,), −1 for an empty slot.
 
     ## Reset options

@@ -98,8 +98,8 @@ class ReplayRules:
         return {"reward": self.tape.metrics[:, 0].take(self._slot), "logged_rank": self.tape.rank.take(self._slot)}
 
     def whereabouts(self) -> dict[str, Array]:
-        """Whose episode each row plays: `user_id` (the source's), `group`, `episode` (its key)."""
-        return {"user_id": self._source_user.copy(), "group": self._group.copy(), "episode": self._episode.copy()}
+        """Whose episode each row plays: `user_id` (the source's), `group`, `episode_key`."""
+        return {"user_id": self._source_user.copy(), "group": self._group.copy(), "episode_key": self._episode.copy()}
 
     def begin(self, rows: Array, keys: npt.NDArray[np.uint64]) -> None:
         """Open the episodes `keys` in the rows numbered `rows`."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from typing import Any, Literal, Protocol
 
@@ -17,7 +18,7 @@ from svsim.envs.render import feed_text, text_frame
 from svsim.envs.replay_rules import Step
 from svsim.errors import EnvironmentUsageError, OptionError
 
-__all__ = ["BatchEnv", "OnIllegal", "Rules", "Setup", "SingleEnv"]
+__all__ = ["BatchEnv", "OnIllegal", "Rules", "Setup", "SingleEnv", "row_of"]
 
 Array = npt.NDArray[Any]
 Observation = dict[str, Array]
@@ -91,6 +92,14 @@ class _Episodes:
         self._rules.begin(rows, self._stream.next(rows))
 
 
+class _Kept:
+    """One place for the final observations of a batch that hands out views: nothing is allocated when rows end."""
+
+    def __init__(self, views: Observation, rows: int) -> None:
+        self.batch = {name: np.zeros_like(values) for name, values in views.items()}
+        self.rows = [{name: values[row] for name, values in self.batch.items()} for row in range(rows)]
+
+
 def _refuse_illegal(masks: npt.NDArray[np.bool_], actions: Array) -> None:
     illegal = np.flatnonzero(~masks[np.arange(len(actions)), actions])
     if len(illegal):
@@ -135,9 +144,9 @@ class SingleEnv(gym.Env[Observation, Any]):
         super().reset(seed=seed)
         self._episodes.open([seed], options)
         self._over, self._last = False, None
-        info = _first_row(self._rules.whereabouts())
+        info = row_of(self._rules.whereabouts(), 0)
         if self._setup.privileged:
-            info["privileged"] = _first_row(self._rules.privileged())
+            info["privileged"] = row_of(self._rules.privileged(), 0)
         return self._observation(), info
 
     def step(self, action: Any) -> tuple[Observation, float, bool, bool, dict[str, Any]]:
@@ -151,13 +160,11 @@ class SingleEnv(gym.Env[Observation, Any]):
         outcome = self._rules.step(slot)
         terminated, truncated = bool(outcome.terminated[0]), bool(outcome.truncated[0])
         self._over = terminated or truncated
-        info = _first_row(outcome.info)
-        if info["propensity"] != info["propensity"]:
-            del info["propensity"]
+        info = row_of(outcome.info, 0)
         if self._over:
-            info["episode_metrics"] = _first_row(self._rules.episode_metrics())
+            info["episode_metrics"] = row_of(self._rules.episode_metrics(), 0)
         if self._setup.privileged:
-            info["privileged"] = _first_row(self._rules.privileged())
+            info["privileged"] = row_of(self._rules.privileged(), 0)
         self._last = info
         return self._observation(), float(outcome.reward[0]), terminated, truncated, info
 
@@ -201,7 +208,8 @@ class BatchEnv(VectorEnv[Observation, Array, Array]):
         self.num_envs = num_envs
         self._rules = setup.rules(num_envs)
         self._episodes = _Episodes(self._rules)
-        self._copy = copy
+        self.copies = copy
+        self._kept = None if copy else _Kept(self._rules.observation(), num_envs)
         self.single_observation_space = setup.observation_space
         self.single_action_space = spaces.Discrete(self._rules.slots)
         self.observation_space = batch_space(setup.observation_space, num_envs)
@@ -245,15 +253,24 @@ class BatchEnv(VectorEnv[Observation, Array, Array]):
     def _end(self, rows: Array, ended: Array, outcome: Step, infos: dict[str, Any]) -> None:
         """Keep what the ended rows saw last and open their next episodes."""
         final = np.full(self.num_envs, None, dtype=object)
-        last = {name: values[rows] for name, values in self._rules.observation().items()}
-        names = list(last)
-        for row, values in zip(rows.tolist(), zip(*last.values(), strict=True), strict=True):
-            final[row] = dict(zip(names, values, strict=True))
+        last = self._last_seen(rows)
+        for row, observation in zip(rows.tolist(), last, strict=True):
+            final[row] = observation
         final_info = _masked({**outcome.info, "episode_metrics": self._rules.episode_metrics()}, ended)
         if self._setup.privileged:
             final_info.update(_masked({"privileged": self._rules.privileged()}, ended))
         infos.update(final_obs=final, _final_obs=ended, final_info=final_info, _final_info=ended)
         self._episodes.reopen(rows)
+
+    def _last_seen(self, rows: Array) -> list[Observation]:
+        """The current observations of some rows, kept apart from the rules' own arrays."""
+        views = self._rules.observation()
+        if self._kept is not None:
+            for name, values in views.items():
+                self._kept.batch[name][rows] = values[rows]
+            return [self._kept.rows[row] for row in rows.tolist()]
+        columns = zip(*(values[rows] for values in views.values()), strict=True)
+        return [dict(zip(views, values, strict=True)) for values in columns]
 
     def action_masks(self) -> npt.NDArray[np.bool_]:
         """(B, K) legal slots of the observations last returned."""
@@ -269,7 +286,7 @@ class BatchEnv(VectorEnv[Observation, Array, Array]):
             feed_text(
                 {name: values[row] for name, values in self._rules.observation().items()},
                 self._setup.candidate_features,
-                None if self._last is None else _row(self._last, row),
+                None if self._last is None else row_of(self._last, row),
             )
             for row in range(self.num_envs)
         ]
@@ -281,7 +298,7 @@ class BatchEnv(VectorEnv[Observation, Array, Array]):
 
     def _observation(self) -> Observation:
         views = self._rules.observation()
-        return {name: values.copy() for name, values in views.items()} if self._copy else views
+        return {name: values.copy() for name, values in views.items()} if self.copies else views
 
 
 def _checked_render_mode(mode: RenderMode | None) -> RenderMode | None:
@@ -333,16 +350,19 @@ def _masked(info: dict[str, Any], mask: npt.NDArray[np.bool_]) -> dict[str, Any]
     return masked
 
 
-def _row(info: dict[str, Any], row: int) -> dict[str, Any]:
-    """One row of info arrays: numbers, texts and flags as Python's, vectors as arrays."""
+def row_of(info: dict[str, Any], row: int) -> dict[str, Any]:
+    """One row of info arrays as a single environment's info: numbers, texts and flags as Python's, vectors as arrays.
+
+    Masks are left out, and so is a propensity that is not known.
+    """
     values = {}
     for name, value in info.items():
+        if name.startswith("_"):
+            continue
         if isinstance(value, dict):
-            values[name] = _row(value, row)
+            values[name] = row_of(value, row)
         else:
             values[name] = value[row].item() if value.ndim == 1 else value[row]
+    if math.isnan(values.get("propensity", 0.0)):
+        del values["propensity"]
     return values
-
-
-def _first_row(info: dict[str, Any]) -> dict[str, Any]:
-    return _row(info, 0)

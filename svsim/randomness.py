@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-__all__ = ["keyed_hash", "keyed_uniform", "seed_key"]
+__all__ = ["RowStreams", "keyed_hash", "keyed_uniform", "seed_key"]
 
 Keys = npt.NDArray[np.uint64]
 
@@ -43,9 +43,27 @@ def keyed_hash(*keys: npt.ArrayLike) -> Keys:
 
 def keyed_uniform(*keys: npt.ArrayLike) -> npt.NDArray[np.float64]:
     """A uniform draw from [0, 1) for each combination of keys."""
-    return (keyed_hash(*keys) >> np.uint64(11)) * 2.0**-53
+    return (keyed_hash(*keys) >> np.uint64(11)).astype(np.float64) * 2.0**-53
 
 
 def seed_key(seed: int | None) -> np.uint64:
     """The key that a seed stands for; None draws one from the operating system."""
     return np.uint64(np.random.SeedSequence(seed).generate_state(1, np.uint64)[0])
+
+
+class RowStreams:
+    """Keyed draws by row: row i of a batch seeded s draws what the only row of a batch seeded s + i draws.
+
+    Args:
+        rows: B.
+        seed: s.
+    """
+
+    def __init__(self, rows: int, seed: int) -> None:
+        self._keys = np.array([seed_key(seed + row) for row in range(rows)], dtype=np.uint64)[:, None]
+        self._drawn = 0
+
+    def uniform(self, columns: int) -> npt.NDArray[np.float64]:
+        """(B, columns) uniforms from [0, 1), new ones at each call."""
+        self._drawn += 1
+        return keyed_uniform(self._keys, self._drawn, np.arange(columns)[None, :])

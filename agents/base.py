@@ -1,0 +1,86 @@
+"""The agent contract."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from typing import Any, ClassVar
+
+import numpy as np
+import numpy.typing as npt
+
+__all__ = ["Agent", "Observation", "ScoringAgent", "greedy"]
+
+Observation = dict[str, npt.NDArray[Any]]
+
+
+class Agent(ABC):
+    """Something that chooses what to serve, for B episodes at a time.
+
+    An agent is made as `Agent(**options)`. One that has `fit(store, *, seed)` is fitted on the training split once per
+    seed. What it knows while acting is in its observations; what it learns carries over the episodes of a run. One that
+    also has `probabilities(observation) -> (B, K)` can be evaluated off-policy.
+    """
+
+    privileged: ClassVar[bool] = False
+    """Whether the agent is handed `info["privileged"]`: only for those that cheat on purpose, and say so."""
+
+    def reset(self, observation: Observation, info: dict[str, Any], *, seed: int) -> None:  # noqa: B027
+        """Begin a run: B new episodes.
+
+        Args:
+            observation: Arrays (B, …) as `svsim.envs.ReplayEnv` documents them.
+            info: Of the environment's reset.
+            seed: Of everything that the agent draws.
+        """
+
+    @abstractmethod
+    def act(self, observation: Observation) -> npt.NDArray[np.int64]:
+        """(B,) slots to serve, each legal by `observation["action_mask"]`."""
+
+    def observe(  # noqa: B027
+        self,
+        observation: Observation,
+        action: npt.NDArray[np.int64],
+        reward: npt.NDArray[np.float64],
+        next_observation: Observation,
+        terminated: npt.NDArray[np.bool_],
+        truncated: npt.NDArray[np.bool_],
+        info: dict[str, Any],
+        began: npt.NDArray[np.bool_],
+    ) -> None:
+        """Learn from one step.
+
+        Args:
+            observation: What was acted on.
+            action: (B,) what `act` chose.
+            reward: (B,) scalar rewards.
+            next_observation: What the environment returned.
+            terminated: (B,) episodes that came to an end.
+            truncated: (B,) episodes that were cut.
+            info: The vector environment's infos of the step.
+            began: (B,) rows whose `next_observation` opens a new episode.
+        """
+
+
+class ScoringAgent(Agent):
+    """An agent that serves the legal slot of the highest score; of equal ones the first."""
+
+    @abstractmethod
+    def score(self, observation: Observation) -> npt.NDArray[Any]:
+        """(B, K) scores, higher is better; those of empty slots do not matter."""
+
+    def act(self, observation: Observation) -> npt.NDArray[np.int64]:
+        """(B,) the legal slot of the highest score in each row."""
+        return greedy(self.score(observation), observation["action_mask"])
+
+    def probabilities(self, observation: Observation) -> npt.NDArray[np.float64]:
+        """(B, K) one for the slot that `act` would choose, else zero."""
+        chosen = self.act(observation)
+        probabilities = np.zeros(observation["action_mask"].shape)
+        probabilities[np.arange(len(chosen)), chosen] = 1.0
+        return probabilities
+
+
+def greedy(scores: npt.NDArray[Any], mask: npt.NDArray[Any]) -> npt.NDArray[np.int64]:
+    """(B,) the first slot of the highest score among those that `mask` (B, K) allows."""
+    return np.argmax(np.where(mask > 0, scores, -np.inf), axis=1)

@@ -1,0 +1,210 @@
+"""Agents by name: those that come with svsim, those that others register, and any by module or file."""
+
+from __future__ import annotations
+
+import ast
+import difflib
+import hashlib
+import importlib
+import importlib.metadata
+import importlib.util
+import inspect
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+from svsim.agents.base import Agent
+from svsim.errors import AgentError, OptionError, UnknownNameError
+
+__all__ = ["AgentName", "agent_class", "agent_names", "make_agent", "parse_agent", "register", "split_names"]
+
+ENTRY_POINTS = "svsim.agents"
+
+_BUILT_IN = {
+    "random": "svsim.agents.rails:RandomAgent",
+    "popularity": "svsim.agents.rails:PopularityAgent",
+    "logged": "svsim.agents.rails:LoggedAgent",
+    "oracle": "svsim.agents.rails:OracleAgent",
+    "epsilon-greedy": "svsim.agents.epsilon_greedy:EpsilonGreedyAgent",
+    "linucb": "svsim.agents.linucb:LinUCBAgent",
+}
+_registered: dict[str, str] = {}
+
+
+def register(name: str, target: str) -> None:
+    """Give an agent a name, for this process.
+
+    A package does better to declare an entry point of the group `svsim.agents`, which worker processes see too.
+
+    Args:
+        name: The name.
+        target: `package.module:Class` or `path/to/file.py:Class`.
+
+    Raises:
+        OptionError: The name is taken or would not parse.
+    """
+    if not name or set(name) & set(":?&=,/ "):
+        raise OptionError(f"expected a name without any of ':?&=,/ ', found {name!r}", where="register")
+    if name in _BUILT_IN or _registered.get(name, target) != target:
+        raise OptionError(f"the name {name!r} is taken", where="register", remedy="choose another")
+    if ":" not in target:
+        raise OptionError(f"expected module:Class or file.py:Class, found {target!r}", where="register")
+    _registered[name] = target
+
+
+def agent_names() -> dict[str, str]:
+    """All names that can be given, with what each stands for (`module:Class`)."""
+    entries = {entry.name: entry.value for entry in importlib.metadata.entry_points(group=ENTRY_POINTS)}
+    return {**entries, **_registered, **_BUILT_IN}
+
+
+@dataclass(frozen=True)
+class AgentName:
+    """An agent as typed, taken apart.
+
+    Attributes:
+        typed: The whole.
+        target: `module:Class` or `file.py:Class`.
+        options: What follows the question mark.
+    """
+
+    typed: str
+    target: str
+    options: dict[str, Any]
+
+    @property
+    def file(self) -> Path | None:
+        """The file that the class comes from, if it was named by path."""
+        place = self.target.rpartition(":")[0]
+        return Path(place) if place.endswith(".py") else None
+
+
+def split_names(text: str) -> list[str]:
+    """Agents of a comma-separated list; a comma inside an option's value, as in `reward_weights=wtr=1,wtg=1`, stays.
+
+    Raises:
+        OptionError: Nothing is named, or something is named twice.
+    """
+    names: list[str] = []
+    for piece in text.split(","):
+        head = piece.partition("?")[0]
+        if names and "?" in names[-1] and "=" in head:
+            names[-1] += f",{piece}"
+        elif piece.strip():
+            names.append(piece.strip())
+    if not names:
+        raise OptionError("expected agents such as random,popularity, found none", where="--agents")
+    for name in names:
+        if names.count(name) > 1:
+            raise OptionError(f"expected each agent once, found {name!r} twice", where="--agents")
+    return names
+
+
+def parse_agent(typed: str) -> AgentName:
+    """Take apart `name`, `package.module:Class` or `path/to/file.py:Class`, each with `?key=value&key=value`.
+
+    Raises:
+        UnknownNameError: No agent has that name.
+        OptionError: The options are not of that form.
+    """
+    name, _, query = typed.partition("?")
+    known = agent_names()
+    target = known.get(name, name)
+    if ":" not in target:
+        close = difflib.get_close_matches(name, known, n=1)
+        raise UnknownNameError(
+            f"expected one of {', '.join(sorted(known))}, module:Class or file.py:Class, found {name!r}",
+            where="agent",
+            remedy=f"did you mean {close[0]}?" if close else "see `svsim agents`",
+        )
+    options = {}
+    for pair in filter(None, query.split("&")):
+        key, equals, value = pair.partition("=")
+        if not equals or not key.isidentifier():
+            raise OptionError(f"expected key=value, found {pair!r}", where=f"agent {typed}")
+        options[key] = _value(value)
+    return AgentName(typed, target, options)
+
+
+def _value(text: str) -> Any:
+    if text.lower() in ("true", "false"):
+        return text.lower() == "true"
+    if text.lower() == "none":
+        return None
+    try:
+        value = ast.literal_eval(text)
+    except (ValueError, SyntaxError):
+        return text
+    return value if isinstance(value, int | float | str) else text
+
+
+def agent_class(target: str) -> type[Agent]:
+    """The class behind `module:Class` or `file.py:Class`.
+
+    Raises:
+        AgentError: It cannot be imported, or is no `Agent`.
+    """
+    place, _, name = target.rpartition(":")
+    module = _module_of_file(Path(place)) if place.endswith(".py") else _module(place)
+    found = getattr(module, name, None)
+    if found is None:
+        raise AgentError(f"expected a class {name!r}, found none of that name", where=place)
+    if not (isinstance(found, type) and issubclass(found, Agent)):
+        raise AgentError(f"expected a subclass of svsim.agents.Agent, found {found!r}", where=target)
+    return found
+
+
+def _module(name: str) -> ModuleType:
+    try:
+        return importlib.import_module(name)
+    except ImportError as error:
+        raise AgentError(f"could not import: {error}", where=name) from error
+
+
+def _module_of_file(path: Path) -> ModuleType:
+    if not path.is_file():
+        raise AgentError("expected a Python file, found nothing", where=str(path))
+    name = f"svsim_agent_{hashlib.sha256(str(path.resolve()).encode()).hexdigest()[:16]}"
+    if name in sys.modules:
+        return sys.modules[name]
+    spec = importlib.util.spec_from_file_location(name, path)
+    assert spec is not None, "the name ends in .py"
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    # Before it runs: dataclasses and pickles look their module up.
+    sys.modules[name] = module
+    try:
+        spec.loader.exec_module(module)
+    except Exception as error:
+        del sys.modules[name]
+        raise AgentError(f"could not import: {type(error).__name__}: {error}", where=str(path)) from error
+    return module
+
+
+def make_agent(typed: str, **defaults: Any) -> Agent:
+    """Make an agent from its name with options.
+
+    Args:
+        typed: As `parse_agent` takes it.
+        **defaults: Options for an agent that has them and was not given them, such as the benchmark's `reward_weights`.
+
+    Raises:
+        AgentError: The class cannot be had, or does not take the options.
+        UnknownNameError: No agent has that name.
+    """
+    name = parse_agent(typed)
+    cls = agent_class(name.target)
+    parameters = inspect.signature(cls).parameters
+    takes_any = any(parameter.kind is parameter.VAR_KEYWORD for parameter in parameters.values())
+    unknown = [] if takes_any else [option for option in name.options if option not in parameters]
+    if unknown:
+        raise AgentError(
+            f"expected options among {', '.join(parameters) or 'none'}, found {unknown[0]!r}", where=f"agent {typed}"
+        )
+    known = {option: value for option, value in defaults.items() if option in parameters}
+    try:
+        return cls(**{**known, **name.options})
+    except TypeError as error:
+        raise AgentError(f"could not be made: {error}", where=f"agent {typed}") from error
