@@ -107,8 +107,9 @@ class LinUCBAgent(ScoringAgent):
 
     def _add(self, context: Floats, reward: Floats) -> None:
         assert self._gram is not None
-        self._gram += context.T @ context
-        self._target += context.T @ reward
+        # einsum and not BLAS: the sum must not depend on how many threads a process has.
+        self._gram += np.einsum("nd,ne->de", context, context)
+        self._target += np.einsum("nd,n->d", context, reward)
 
     def _context(self, candidates: Floats, recent_wtr: Floats) -> Floats:
         """(…, 2C + 1): one, candidate features, and these times the user's recent watch-time ratio."""

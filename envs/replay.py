@@ -4,8 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 
+import numpy as np
+import numpy.typing as npt
 from gymnasium import spaces
 
 from svsim.data.features import candidate_feature_names
@@ -39,6 +42,10 @@ class _ReplaySetup:
     @property
     def sessions(self) -> int:
         return len(self.tape)
+
+    @cached_property
+    def pool(self) -> npt.NDArray[np.int32]:
+        return np.unique(self.tape.video[:-1])
 
     def rules(self, rows: int) -> ReplayRules:
         return ReplayRules(
@@ -169,6 +176,7 @@ class ReplayEnv(SingleEnv):
     Attributes:
         skipped_sessions: Sessions of the split that are too short to be served.
         sessions: Sessions that are served.
+        pool: Dense ids of all videos that may be served, ascending.
 
     Raises:
         OptionError: An impossible argument, or no session is long enough.

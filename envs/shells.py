@@ -54,6 +54,7 @@ class Setup(Protocol):
     privileged: bool
     skipped_sessions: int
     sessions: int
+    pool: npt.NDArray[np.int32]
 
     def rules(self, rows: int) -> Rules: ...
 
@@ -168,6 +169,11 @@ class SingleEnv(gym.Env[Observation, Any]):
         self._last = info
         return self._observation(), float(outcome.reward[0]), terminated, truncated, info
 
+    @property
+    def pool(self) -> npt.NDArray[np.int32]:
+        """Dense ids of all videos that may be served, ascending."""
+        return self._setup.pool
+
     def action_masks(self) -> npt.NDArray[np.bool_]:
         """(K,) legal slots, by MaskablePPO's convention."""
         return self._rules.action_masks[0].copy()
@@ -261,6 +267,11 @@ class BatchEnv(VectorEnv[Observation, Array, Array]):
             final_info.update(_masked({"privileged": self._rules.privileged()}, ended))
         infos.update(final_obs=final, _final_obs=ended, final_info=final_info, _final_info=ended)
         self._episodes.reopen(rows)
+
+    @property
+    def pool(self) -> npt.NDArray[np.int32]:
+        """Dense ids of all videos that may be served, ascending."""
+        return self._setup.pool
 
     def _last_seen(self, rows: Array) -> list[Observation]:
         """The current observations of some rows, kept apart from the rules' own arrays."""

@@ -12,7 +12,7 @@ from pathlib import Path
 
 from svsim.errors import OutputError, SvsimError
 
-__all__ = ["atomic_folder", "partial_path", "write_file"]
+__all__ = ["as_output_error", "atomic_folder", "partial_path", "write_file"]
 
 
 def partial_path(target: Path) -> Path:
@@ -32,7 +32,7 @@ def atomic_folder(target: Path) -> Iterator[Path]:
     """
     target = Path(os.path.abspath(target))  # noqa: PTH100 - resolve() would follow a link that is to be replaced
     partial = partial_path(target)
-    with _as_output_error(target):
+    with as_output_error(target):
         if target.exists() and not (target.is_dir() and not any(target.iterdir())):
             raise OutputError(
                 "expected no such folder or an empty one, found files", where=str(target), remedy="name another --out"
@@ -40,7 +40,7 @@ def atomic_folder(target: Path) -> Iterator[Path]:
         target.parent.mkdir(parents=True, exist_ok=True)
         lock = _lock(partial)
     try:
-        with _as_output_error(target):
+        with as_output_error(target):
             _clear(partial)
             yield partial
             _sync_tree(partial)
@@ -60,7 +60,7 @@ def write_file(path: Path, content: bytes) -> None:
         OutputError: The disk refuses.
     """
     partial = partial_path(path)
-    with _as_output_error(path):
+    with as_output_error(path):
         try:
             with partial.open("wb") as file:
                 file.write(content)
@@ -115,7 +115,8 @@ def _sync(path: Path) -> None:
 
 
 @contextlib.contextmanager
-def _as_output_error(target: Path) -> Iterator[None]:
+def as_output_error(target: Path) -> Iterator[None]:
+    """Turn what the disk refuses into an `OutputError` with a remedy."""
     remedies = {
         errno.ENOSPC: "free some space or name an --out on another disk",
         errno.EDQUOT: "free some space or name an --out on another disk",

@@ -1,0 +1,99 @@
+"""Who runs the shards: this process, or a pool of them. The results are the same."""
+
+from __future__ import annotations
+
+import multiprocessing
+import os
+import signal
+from collections.abc import Callable, Iterator
+from concurrent.futures import ProcessPoolExecutor, as_completed
+from concurrent.futures.process import BrokenProcessPool
+from typing import Any, Protocol, TypeVar
+
+from svsim.errors import OptionError, SvsimError
+
+__all__ = ["EXECUTORS", "Executor", "ProcessExecutor", "SerialExecutor", "make_executor"]
+
+T = TypeVar("T")
+
+
+class Executor(Protocol):
+    """Runs tasks in any order and gives each one's number with its result as soon as it is there."""
+
+    shares_memory: bool
+    """Whether a task may call back into the caller, for progress."""
+
+    def map(self, function: Callable[..., T], tasks: list[tuple[Any, ...]]) -> Iterator[tuple[int, T]]:
+        """Run `function(*task)` for each task."""
+        ...
+
+
+class SerialExecutor:
+    """One task after another, in this process."""
+
+    shares_memory = True
+
+    def map(self, function: Callable[..., T], tasks: list[tuple[Any, ...]]) -> Iterator[tuple[int, T]]:
+        """Run `function(*task)` for each task, in order."""
+        for number, task in enumerate(tasks):
+            yield number, function(*task)
+
+
+class ProcessExecutor:
+    """A pool of freshly started processes.
+
+    Args:
+        workers: How many; by default as many as this process may use cores.
+    """
+
+    shares_memory = False
+
+    def __init__(self, workers: int | None = None) -> None:
+        if workers is not None and workers < 1:
+            raise OptionError(f"expected at least 1, found {workers}", where="--workers")
+        self.workers = workers or len(os.sched_getaffinity(0))
+
+    def map(self, function: Callable[..., T], tasks: list[tuple[Any, ...]]) -> Iterator[tuple[int, T]]:
+        """Run `function(*task)` for each task; both must pickle.
+
+        Raises:
+            SvsimError: A worker was killed.
+        """
+        if not tasks:
+            return
+        # Forked processes would inherit threads' locks; spawned ones begin clean.
+        context = multiprocessing.get_context("spawn")
+        pool = ProcessPoolExecutor(min(self.workers, len(tasks)), mp_context=context, initializer=_leave_interrupts)
+        try:
+            numbers = {pool.submit(function, *task): number for number, task in enumerate(tasks)}
+            for future in as_completed(numbers):
+                yield numbers[future], future.result()
+        except BrokenProcessPool as error:
+            raise SvsimError(
+                "a worker process was killed (out of memory?)",
+                where="--executor processes",
+                remedy="run the command again: it goes on where it stopped; fewer --workers need less memory",
+            ) from error
+        finally:
+            pool.shutdown(wait=True, cancel_futures=True)
+
+
+def _leave_interrupts() -> None:
+    """Ctrl-C is the parent's to handle."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+
+
+EXECUTORS = ("serial", "processes")
+
+
+def make_executor(name: str, workers: int | None = None) -> Executor:
+    """The executor of a name.
+
+    Raises:
+        OptionError: No executor has that name.
+    """
+    if name == "serial":
+        return SerialExecutor()
+    if name == "processes":
+        return ProcessExecutor(workers)
+    raise OptionError(f"expected one of {', '.join(EXECUTORS)}, found {name!r}", where="--executor")

@@ -1,0 +1,186 @@
+"""Runs a benchmark: shards that are missing are played, then all are gathered."""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import json
+import os
+import shutil
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+from svsim.benchmark.executors import Executor, SerialExecutor
+from svsim.benchmark.results import Results, load_results, make_results
+from svsim.benchmark.shard import Shard, play_shard
+from svsim.benchmark.spec import BenchmarkSpec
+from svsim.data.atomic import as_output_error, write_file
+from svsim.errors import AgentError, OutputError
+from svsim.world.presets import find_store
+
+__all__ = ["Progress", "run"]
+
+Progress = Callable[[int, int, str], None]
+"""Told of shards: how many are done, how many there are, and which one came to an end."""
+
+SPEC = "spec.json"
+SHARDS = "shards"
+
+
+def run(
+    spec: BenchmarkSpec,
+    out: str | Path | None = None,
+    *,
+    executor: Executor | None = None,
+    progress: Progress | None = None,
+) -> Results:
+    """Run a benchmark, or go on with one that was stopped.
+
+    The same specification gives the same results, byte for byte, whatever the executor. An agent that fails is in the
+    results with its error; the others go on.
+
+    Args:
+        spec: What to run.
+        out: Folder of the results; None keeps them in memory only.
+        executor: Who runs the shards; by default this process.
+        progress: Told of each shard.
+
+    Raises:
+        SvsimError: An agent cannot be made, the environment cannot be made, or `out` holds something else.
+    """
+    spec.check_agents()
+    executor = executor or SerialExecutor()
+    if out is None:
+        return _gather(spec, _play(spec, {}, executor, progress, lambda *_: None))
+    folder = Path(out)
+    with _claimed(folder, spec):
+        finished = folder / "results.json"
+        if finished.is_file() and not (folder / SHARDS).exists():
+            return load_results(folder)
+        shards = folder / SHARDS
+        shards.mkdir(exist_ok=True)
+        done = _saved(spec, shards)
+        results = _gather(
+            spec, _play(spec, done, executor, progress, lambda task, shard: _save(shards, task, shard))
+        )
+        results.save(folder)
+        if not results.failed:
+            # Kept while an agent has failed: the next run tries that one again.
+            shutil.rmtree(shards)
+        return results
+
+
+Task = tuple[int, int]
+Outcome = dict[Task, Shard | AgentError]
+
+
+def _play(
+    spec: BenchmarkSpec,
+    done: Outcome,
+    executor: Executor,
+    progress: Progress | None,
+    keep: Callable[[Task, Shard], None],
+) -> Outcome:
+    """All shards by (agent, seed): those done already and those played now."""
+    outcome = dict(done)
+    tasks = [(agent, seed) for agent in range(len(spec.all_agents)) for seed in range(spec.seeds)]
+    missing = [task for task in tasks if task not in done]
+    arguments = [(spec, spec.all_agents[agent], seed) for agent, seed in missing]
+    for number, result in executor.map(play_shard, arguments):
+        task = missing[number]
+        outcome[task] = result
+        if isinstance(result, Shard):
+            keep(task, result)
+        if progress is not None:
+            progress(len(outcome), len(tasks), spec.all_agents[task[0]])
+    return outcome
+
+
+def _gather(spec: BenchmarkSpec, outcome: Outcome) -> Results:
+    shards: dict[str, list[Shard]] = {}
+    errors: dict[str, str] = {}
+    for number, name in enumerate(spec.all_agents):
+        runs = [outcome[number, seed] for seed in range(spec.seeds)]
+        failures = [result for result in runs if isinstance(result, AgentError)]
+        if failures:
+            errors[name] = str(failures[0])
+        else:
+            shards[name] = [result for result in runs if isinstance(result, Shard)]
+    return make_results(spec, find_store(spec.store), shards, errors)
+
+
+# --- the folder ------------------------------------------------------------------------------------------------------
+
+
+@contextlib.contextmanager
+def _claimed(folder: Path, spec: BenchmarkSpec) -> Iterator[None]:
+    """Make the folder this benchmark's, and this process's as long as it runs."""
+    with as_output_error(folder):
+        folder.mkdir(parents=True, exist_ok=True)
+        handle = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        try:
+            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError as error:
+            raise OutputError(
+                "another process is writing there", where=str(folder), remedy="wait for it, or name another --out"
+            ) from error
+        with as_output_error(folder):
+            _check_spec(folder, spec)
+            yield
+    finally:
+        os.close(handle)
+
+
+def _check_spec(folder: Path, spec: BenchmarkSpec) -> None:
+    wanted = spec.json()
+    path = folder / SPEC
+    if not path.exists():
+        strangers = sorted(entry.name for entry in folder.iterdir() if not entry.name.startswith(f".{SPEC}"))
+        if strangers:
+            raise OutputError(
+                f"expected no such folder or an empty one, found {strangers[0]}",
+                where=str(folder),
+                remedy="name another --out",
+            )
+        write_file(path, wanted)
+        return
+    try:
+        found = json.loads(path.read_bytes())
+    except ValueError as error:
+        raise OutputError(f"expected a benchmark's {SPEC}, found {error}", where=str(path)) from error
+    differing = _difference(json.loads(wanted), found)
+    if differing:
+        raise OutputError(
+            f"expected a benchmark with the same arguments, found another ({differing})",
+            where=str(folder),
+            remedy="name another --out",
+        )
+
+
+def _difference(wanted: dict[str, Any], found: Any) -> str | None:
+    if not isinstance(found, dict):
+        return "no benchmark's"
+    for name in (*wanted, *found):
+        if wanted.get(name) != found.get(name):
+            return f"{name}: now {json.dumps(wanted.get(name))}, there {json.dumps(found.get(name))}"
+    return None
+
+
+def _shard_path(folder: Path, task: Task) -> Path:
+    return folder / f"{task[0]:03d}-{task[1]:03d}.npz"
+
+
+def _save(folder: Path, task: Task, shard: Shard) -> None:
+    write_file(_shard_path(folder, task), shard.to_bytes())
+
+
+def _saved(spec: BenchmarkSpec, folder: Path) -> Outcome:
+    """Shards of an earlier, stopped run. They were written whole, so one that is there is good."""
+    return {
+        (agent, seed): Shard.load(path)
+        for agent in range(len(spec.all_agents))
+        for seed in range(spec.seeds)
+        if (path := _shard_path(folder, (agent, seed))).is_file()
+    }

@@ -1,0 +1,235 @@
+"""One shard of a benchmark: one agent plays the episodes of one seed."""
+
+from __future__ import annotations
+
+import io
+import traceback
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, fields
+from pathlib import Path
+from typing import Any, Self
+
+import gymnasium as gym
+import numpy as np
+import numpy.typing as npt
+
+import svsim  # noqa: F401 - registers the environments
+from svsim.agents.base import Agent
+from svsim.agents.registry import make_agent
+from svsim.benchmark.spec import ENVIRONMENTS, BenchmarkSpec
+from svsim.errors import AgentError, EnvironmentUsageError
+from svsim.names import SIGNALS
+from svsim.randomness import keyed_hash
+from svsim.world.presets import find_store
+
+__all__ = ["EPISODE_METRICS", "Shard", "episode_plan", "play_shard"]
+
+Array = npt.NDArray[Any]
+
+EPISODE_METRICS = ("reward", *SIGNALS, "watch_s", "length")
+"""What an episode is measured by; sums over its steps."""
+
+STEP_METRICS = ("reward", *SIGNALS)
+
+
+@dataclass
+class Shard:
+    """What a shard leaves behind: E episodes, T steps.
+
+    Attributes:
+        key: (E,) uint64 episode keys.
+        user_id: (E,) the source's ids.
+        group: (E,) names.
+        metrics: (E, M) float64 in the order of `EPISODE_METRICS`.
+        step_episodes: (T,) episodes that reached each step.
+        step_sums: (T, 4) sums of reward, wtr, wtg and aux over them.
+        video, plays: dense ids of the served videos, ascending, and how often each was served.
+        skipped, sessions: sessions too short to be served, and those that are.
+        pool: (P,) dense ids of the videos that could have been served.
+    """
+
+    key: Array
+    user_id: Array
+    group: Array
+    metrics: Array
+    step_episodes: Array
+    step_sums: Array
+    video: Array
+    plays: Array
+    skipped: int
+    sessions: int
+    pool: Array
+
+    def to_bytes(self) -> bytes:
+        """As an `.npz` of plain arrays."""
+        buffer = io.BytesIO()
+        np.savez(buffer, allow_pickle=False, **{item.name: getattr(self, item.name) for item in fields(self)})
+        return buffer.getvalue()
+
+    @classmethod
+    def load(cls, path: Path) -> Self:
+        """Read what `to_bytes` made."""
+        with np.load(path, allow_pickle=False) as file:
+            values = {item.name: file[item.name] for item in fields(cls)}
+        return cls(**{name: value.item() if value.ndim == 0 else value for name, value in values.items()})
+
+
+def episode_plan(sessions: int, episodes: int | None, seed: int) -> npt.NDArray[np.uint64]:
+    """Keys of a seed's episodes: every session once in random order, then anew until there are enough.
+
+    The same for all agents. A key decides the session (key modulo `sessions`) and how its candidates are shuffled.
+
+    Args:
+        sessions: Sessions that the environment serves.
+        episodes: How many; None plays every session once.
+        seed: Number of the evaluation seed.
+    """
+    count = sessions if episodes is None else episodes
+    keys = []
+    for turn in range(-(-count // sessions)):
+        order = np.random.default_rng([seed, turn]).permutation(sessions).astype(np.uint64)
+        block = keyed_hash(seed, turn) >> np.uint64(32)
+        keys.append(block * np.uint64(sessions) + order)
+    return np.concatenate(keys)[:count]
+
+
+def play_shard(
+    spec: BenchmarkSpec, name: str, seed: int, progress: Callable[[int], None] | None = None
+) -> Shard | AgentError:
+    """Let one agent play one seed's episodes.
+
+    Args:
+        spec: The benchmark.
+        name: The agent as typed.
+        seed: Number of the evaluation seed.
+        progress: Told how many episodes have ended since the last call.
+
+    Returns:
+        The shard, or what the agent did wrong.
+    """
+    try:
+        with _blaming(name):
+            agent = make_agent(name, reward_weights=dict(spec.reward_weights))
+            if hasattr(agent, "fit"):
+                agent.fit(find_store(spec.store), seed=seed)
+        return _Play(spec, name, agent, seed).run(progress or (lambda _: None))
+    except AgentError as error:
+        return error
+
+
+@contextmanager
+def _blaming(name: str) -> Iterator[None]:
+    """Whatever goes wrong in an agent's code is the agent's fault, with the place where it happened."""
+    try:
+        yield
+    except AgentError:
+        raise
+    except Exception as error:
+        frame = traceback.extract_tb(error.__traceback__)[-1]
+        message = " ".join(f"{type(error).__name__}: {error}".split())
+        raise AgentError(f"{message} ({Path(frame.filename).name}, line {frame.lineno})", where=f"agent {name}") from error
+
+
+class _Play:
+    """The episodes of a shard, played B at a time: row r plays r, r + B, r + 2B, …"""
+
+    def __init__(self, spec: BenchmarkSpec, name: str, agent: Agent, seed: int) -> None:
+        self.name, self.agent, self.seed = name, agent, seed
+        store = find_store(spec.store)
+        make = {"vectorization_mode": "vector_entry_point", "store": store, "privileged": agent.privileged}
+        arguments = spec.environment_arguments
+        probe = gym.make_vec(ENVIRONMENTS[spec.env], num_envs=1, **make, **arguments).unwrapped
+        self.plan = episode_plan(probe.sessions, spec.episodes, seed)
+        self.rows = min(spec.num_envs, len(self.plan))
+        self.env = gym.make_vec(ENVIRONMENTS[spec.env], num_envs=self.rows, **make, **arguments).unwrapped
+        self.queue_length = -(-len(self.plan) // self.rows)
+        self.plays = np.zeros(store.n_videos + 1, dtype=np.int64)
+        self.metrics = np.zeros((len(self.plan), len(EPISODE_METRICS)))
+        self.user_id = np.zeros(len(self.plan), dtype=np.int64)
+        self.group = np.zeros(len(self.plan), dtype="<U16")
+        self.step_episodes = np.zeros(spec.horizon, dtype=np.int64)
+        self.step_sums = np.zeros((spec.horizon, len(STEP_METRICS)))
+
+    def run(self, progress: Callable[[int], None]) -> Shard:
+        # What fills up the last turn is played and not counted.
+        queue = np.resize(self.plan, (self.queue_length, self.rows))
+        observation, info = self.env.reset(seed=self.seed, options={"episodes": queue})
+        with _blaming(self.name):
+            self.agent.reset(observation, self._shown(info), seed=self.seed)
+        turn = np.zeros(self.rows, dtype=np.int64)
+        step = np.zeros(self.rows, dtype=np.int64)
+        every = np.arange(self.rows)
+        while True:
+            episode = turn * self.rows + every
+            counted = episode < len(self.plan)
+            if not counted.any():
+                break
+            action = self._act(observation)
+            following, reward, terminated, truncated, info = self.env.step(action)
+            self._count(observation, action, reward, info, step, counted)
+            began = terminated | truncated
+            with _blaming(self.name):
+                self.agent.observe(
+                    observation, action, reward, following, terminated, truncated, self._shown(info), began
+                )
+            if began.any():
+                self._close(episode[began & counted], np.flatnonzero(began & counted), info["final_info"])
+                progress(int((began & counted).sum()))
+            turn += began
+            step = np.where(began, 0, step + 1)
+            observation = following
+        return self._shard()
+
+    def _act(self, observation: dict[str, Array]) -> Array:
+        with _blaming(self.name):
+            action = np.asarray(self.agent.act(observation))
+            if action.shape != (self.rows,) or action.dtype.kind not in "iu":
+                raise AgentError(
+                    f"expected whole numbers of shape ({self.rows},) from act, found {action.dtype} of {action.shape}",
+                    where=f"agent {self.name}",
+                )
+            slots = observation["action_mask"].shape[1]
+            if action.min() < 0 or action.max() >= slots:
+                raise AgentError(f"expected slots from 0 to {slots - 1} from act, found others", where=f"agent {self.name}")
+        return action.astype(np.int64, copy=False)
+
+    def _shown(self, info: dict[str, Any]) -> dict[str, Any]:
+        """Infos belong to the agent, who may keep them; only privileged ones were made with the true rewards."""
+        assert self.agent.privileged or "privileged" not in info
+        return info
+
+    def _count(
+        self, observation: dict[str, Array], action: Array, reward: Array, info: dict[str, Any], step: Array, counted: Array
+    ) -> None:
+        rows = np.flatnonzero(counted)
+        # A served video is counted before it leaves its slot; an empty slot is video 0.
+        np.add.at(self.plays, observation["candidate_video"][rows, action[rows]], 1)
+        np.add.at(self.step_episodes, step[rows], 1)
+        values = np.column_stack([reward[rows], info["reward_vector"][rows]])
+        np.add.at(self.step_sums, step[rows], values)
+
+    def _close(self, episodes: Array, rows: Array, final: dict[str, Any]) -> None:
+        for column, name in enumerate(EPISODE_METRICS):
+            self.metrics[episodes, column] = final["episode_metrics"][name][rows]
+        self.user_id[episodes] = final["user_id"][rows]
+        self.group[episodes] = final["group"][rows]
+        if not np.array_equal(final["episode_key"][rows], self.plan[episodes]):
+            raise EnvironmentUsageError("expected the planned episodes, found others", where=self.name)
+
+    def _shard(self) -> Shard:
+        self.plays[0] = 0
+        video = np.flatnonzero(self.plays)
+        return Shard(
+            key=self.plan,
+            user_id=self.user_id,
+            group=self.group,
+            metrics=self.metrics,
+            step_episodes=self.step_episodes,
+            step_sums=self.step_sums,
+            video=video,
+            plays=self.plays[video],
+            skipped=self.env.skipped_sessions,
+            sessions=self.env.sessions,
+            pool=self.env.pool,
+        )

@@ -1,0 +1,29 @@
+"""How exposure is spread over videos or authors."""
+
+from __future__ import annotations
+
+import numpy as np
+import numpy.typing as npt
+
+__all__ = ["coverage", "gini"]
+
+
+def gini(exposures: npt.ArrayLike) -> float:
+    """Gini coefficient of exposures: 0 when all have the same, 1 − 1/n when one of n has all; 0 for none.
+
+    G = Σᵢ (2i − n − 1) xᵢ / (n Σ xᵢ) with x ascending and i from 1.
+
+    Args:
+        exposures: (n,) counts, none negative; those never exposed count as zeros.
+    """
+    values = np.sort(np.asarray(exposures, dtype=np.float64))
+    n, total = len(values), values.sum()
+    if not n or total == 0:
+        return 0.0
+    return float(((2 * np.arange(1, n + 1) - n - 1) * values).sum() / (n * total))
+
+
+def coverage(exposures: npt.ArrayLike) -> float:
+    """Share of the n items that were exposed at all; 0 for none."""
+    values = np.asarray(exposures)
+    return float(np.mean(values > 0)) if len(values) else 0.0
