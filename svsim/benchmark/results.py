@@ -128,7 +128,8 @@ def make_results(
         if name in errors:
             records.append({**record, "error": errors[name]})
             continue
-        record["episodes"] = len(shards[name][0].key)
+        shard = shards[name][0]
+        record |= {"episodes": len(shard.key), "sessions": shard.sessions, "skipped_sessions": shard.skipped}
         record["privileged"] = agent_class(parse_agent(name).target).privileged
         metrics, groups, gap = estimates[name]
         if "random" in estimates and "oracle" in estimates:

@@ -1,0 +1,125 @@
+"""Parses the command line, runs the command, turns errors into one line and an exit status."""
+
+from __future__ import annotations
+
+import contextlib
+import io
+import os
+import sys
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Annotated
+
+from svsim._version import __version__
+from svsim.cli.agents import Agents
+from svsim.cli.benchmark import Benchmark
+from svsim.cli.data_describe import Describe
+from svsim.cli.data_download import Download
+from svsim.cli.data_prepare import Prepare
+from svsim.cli.demo import Demo
+from svsim.cli.envs import Envs
+from svsim.errors import CheckFailed, SvsimError
+
+import tyro  # isort: skip
+from tyro.conf import OmitArgPrefixes, OmitSubcommandPrefixes, subcommand  # isort: skip
+
+__all__ = ["main"]
+
+DONE, AT_FAULT, CHECK_FAILED, INTERRUPTED, PIPE_CLOSED = 0, 2, 3, 130, 141
+
+
+@dataclass(frozen=True, kw_only=True)
+class Data:
+    """Logs and stores: download, prepare, describe."""
+
+    command: (
+        Annotated[Download, subcommand("download")]
+        | Annotated[Prepare, subcommand("prepare")]
+        | Annotated[Describe, subcommand("describe")]
+    )
+
+    def run(self) -> None:
+        """Run the chosen command."""
+        self.command.run()
+
+
+Command = (
+    Annotated[Demo, subcommand("demo")]
+    | Annotated[Data, subcommand("data")]
+    | Annotated[Benchmark, subcommand("benchmark")]
+    | Annotated[Agents, subcommand("agents")]
+    | Annotated[Envs, subcommand("envs")]
+)
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run the command line.
+
+    Args:
+        arguments: What follows `svsim`; by default the process's own.
+
+    Returns:
+        0 done, 2 the input is at fault, 3 a check did not pass, 130 interrupted, 141 nobody reads the output any more.
+    """
+    arguments = sys.argv[1:] if arguments is None else list(arguments)
+    if arguments == ["--version"]:
+        print(f"svsim {__version__}")
+        return DONE
+    try:
+        command = _parse(arguments)
+        command.run()
+        sys.stdout.flush()
+    except SvsimError as error:
+        print(f"svsim: {_line(str(error))}", file=sys.stderr)
+        return CHECK_FAILED if isinstance(error, CheckFailed) else AT_FAULT
+    except KeyboardInterrupt:
+        print("svsim: interrupted; run the same command again to go on", file=sys.stderr)
+        return INTERRUPTED
+    except BrokenPipeError:
+        # Python would complain once more when it closes the stream.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return PIPE_CLOSED
+    return DONE
+
+
+def _line(text: str) -> str:
+    return " ".join(text.split())
+
+
+class _UsageError(SvsimError, ValueError):
+    """The command line cannot be parsed."""
+
+
+def _parse(arguments: Sequence[str]) -> Demo | Data | Benchmark | Agents | Envs:
+    """Parse by tyro, whose boxes become one line."""
+    errors = io.StringIO()
+    try:
+        with contextlib.redirect_stderr(errors):
+            return tyro.cli(
+                OmitSubcommandPrefixes[OmitArgPrefixes[Command]],  # type: ignore[type-arg]
+                prog="svsim",
+                description="Short-video logs as Gymnasium environments, agents to act in them, benchmarks to compare them.",
+                args=list(arguments),
+            )
+    except SystemExit as stop:
+        if stop.code in (0, None):
+            raise
+        raise _UsageError(_unboxed(errors.getvalue())) from None
+
+
+def _unboxed(text: str) -> str:
+    """The text of tyro's box: its title and what stands above the first rule."""
+    title, body = "", []
+    for line in text.splitlines():
+        inner = line.strip("│╭╮╰╯─ \t")
+        if line.startswith("╭"):
+            title = inner
+        elif line.startswith("│"):
+            if not inner and "──" in line:
+                break
+            body.append(inner)
+    words = " ".join(" ".join(body).split())
+    if not words:
+        return " ".join(text.split()) or "the command line could not be parsed"
+    lead = "" if words.lower().startswith(title.lower()) else f"{title}: "
+    return f"{lead}{words.rstrip('.')}; see `svsim --help`"
