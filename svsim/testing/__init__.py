@@ -1,0 +1,10 @@
+"""Conformance checks for environments and agents, svsim's own and others'.
+
+Each raises `CheckFailed`, which says what broke, or `SvsimError`s of the checked code itself.
+"""
+
+from svsim.testing.agents import check_agent
+from svsim.testing.single import check_env
+from svsim.testing.vector import check_vector_env
+
+__all__ = ["check_agent", "check_env", "check_vector_env"]
