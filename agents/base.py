@@ -83,4 +83,4 @@ class ScoringAgent(Agent):
 
 def greedy(scores: npt.NDArray[Any], mask: npt.NDArray[Any]) -> npt.NDArray[np.int64]:
     """(B,) the first slot of the highest score among those that `mask` (B, K) allows."""
-    return np.argmax(np.where(mask > 0, scores, -np.inf), axis=1)
+    return np.asarray(np.argmax(np.where(mask > 0, scores, -np.inf), axis=1))

@@ -113,6 +113,8 @@ class LinUCBAgent(ScoringAgent):
 
     def _context(self, candidates: Floats, recent_wtr: Floats) -> Floats:
         """(…, 2C + 1): one, candidate features, and these times the user's recent watch-time ratio."""
+        assert self._mean is not None
+        assert self._scale is not None
         scaled = (candidates - self._mean) / self._scale
         return np.concatenate([np.ones((*scaled.shape[:-1], 1)), scaled, scaled * recent_wtr], axis=-1)
 

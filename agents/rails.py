@@ -20,7 +20,7 @@ __all__ = ["LoggedAgent", "OracleAgent", "PopularityAgent", "RandomAgent"]
 class RandomAgent(Agent):
     """Serves any legal slot, all alike."""
 
-    def reset(self, observation: Observation, info: dict[str, Any], *, seed: int) -> None:
+    def reset(self, observation: Observation, info: dict[str, Any], *, seed: int) -> None:  # noqa: ARG002
         """Seed the rows' draws."""
         self._draws = RowStreams(len(observation["action_mask"]), seed)
 

@@ -4,17 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from functools import cached_property
 from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
-from gymnasium import spaces
 
 from svsim.data.features import candidate_feature_names
 from svsim.data.store import FeedStore
 from svsim.envs.replay_rules import ReplayRules
-from svsim.envs.shells import BatchEnv, OnIllegal, RenderMode, SingleEnv
+from svsim.envs.rules import OnIllegal, Setup
+from svsim.envs.shells import BatchEnv, RenderMode, SingleEnv
 from svsim.envs.spaces import observation_space
 from svsim.envs.tape import Tape, get_tape
 from svsim.errors import OptionError
@@ -25,15 +24,11 @@ __all__ = ["ReplayEnv", "ReplayVectorEnv"]
 
 
 @dataclass(frozen=True)
-class _ReplaySetup:
+class _ReplaySetup(Setup):
     tape: Tape
-    observation_space: spaces.Dict
-    candidate_features: tuple[str, ...]
     candidates: int
     history: int
     horizon: int
-    on_illegal: OnIllegal
-    privileged: bool
 
     @property
     def skipped_sessions(self) -> int:
@@ -43,14 +38,12 @@ class _ReplaySetup:
     def sessions(self) -> int:
         return len(self.tape)
 
-    @cached_property
+    @property
     def pool(self) -> npt.NDArray[np.int32]:
         return np.unique(self.tape.video[:-1])
 
     def rules(self, rows: int) -> ReplayRules:
-        return ReplayRules(
-            self.tape, rows=rows, candidates=self.candidates, history=self.history, horizon=self.horizon
-        )
+        return ReplayRules(self.tape, rows=rows, candidates=self.candidates, history=self.history, horizon=self.horizon)
 
 
 def _set_up(
@@ -90,7 +83,7 @@ def _set_up(
         n_videos=opened.n_videos,
         n_authors=opened.n_authors,
     )
-    return _ReplaySetup(tape, space, names, candidates, history, horizon, on_illegal, privileged)
+    return _ReplaySetup(space, names, on_illegal, privileged, tape, candidates, history, horizon)
 
 
 class ReplayEnv(SingleEnv):

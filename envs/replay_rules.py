@@ -2,37 +2,27 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
 from svsim.data.features import MAX_MINUTES
+from svsim.envs.rules import Rules, Step
 from svsim.envs.tape import METRICS, Tape
 from svsim.envs.window import HistoryWindow
 from svsim.errors import EnvironmentUsageError
 from svsim.names import FEEDBACK, HISTORY_FEATURES
 from svsim.randomness import keyed_hash
 
-__all__ = ["ReplayRules", "Step"]
+__all__ = ["ReplayRules"]
 
 Array = npt.NDArray[Any]
 
 _MINUTES = HISTORY_FEATURES.index("minutes_before")
 
 
-@dataclass
-class Step:
-    """What a step of B rows came to: arrays (B, …) that nobody writes to later."""
-
-    reward: Array
-    terminated: Array
-    truncated: Array
-    info: dict[str, Any]
-
-
-class ReplayRules:
+class ReplayRules(Rules):
     """B replayed sessions side by side.
 
     Episode k plays session k mod S; the places of the first K videos are shuffled by a hash of k. A served video is

@@ -81,7 +81,7 @@ class SB3Observation(gym.ObservationWrapper[Any, Any, Any]):
         return masks
 
 
-class FeedVecEnv(VecEnv):
+class FeedVecEnv(VecEnv):  # type: ignore[misc] # stable-baselines3 is not typed strictly
     """A batch of environments as stable-baselines3's `VecEnv`.
 
     Rows that end are reset in the same step; their last observation is `infos[i]["terminal_observation"]`, and
@@ -101,13 +101,17 @@ class FeedVecEnv(VecEnv):
             made = gym.make_vec(env, num_envs=num_envs, vectorization_mode="vector_entry_point", **arguments)
             env = made.unwrapped  # type: ignore[assignment]
         elif arguments:
-            raise OptionError(f"expected no arguments beside an environment, found {sorted(arguments)[0]!r}", where="env")
+            raise OptionError(
+                f"expected no arguments beside an environment, found {sorted(arguments)[0]!r}", where="env"
+            )
         if not isinstance(env, BatchEnv):
             raise OptionError(f"expected one of svsim's vector environments or an id, found {env!r}", where="env")
         if not env.copies:
             raise OptionError("expected an environment made with copy=True, found copy=False", where="env")
         self.vector = env
-        self._flatten = _Flattening(env.single_observation_space, ids)
+        space = env.single_observation_space
+        assert isinstance(space, spaces.Dict)
+        self._flatten = _Flattening(space, ids)
         self._actions: Array = np.zeros(env.num_envs, dtype=np.int64)
         self._began = time.perf_counter()
         self.render_mode = env.render_mode
@@ -161,7 +165,7 @@ class FeedVecEnv(VecEnv):
         """An attribute that all rows share, once for each of the named rows."""
         return [getattr(self.vector, attr_name)] * len(list(self._get_indices(indices)))
 
-    def set_attr(self, attr_name: str, value: Any, indices: Any = None) -> None:
+    def set_attr(self, attr_name: str, value: Any, indices: Any = None) -> None:  # noqa: ARG002
         """Refused: rows share their attributes."""
         raise OptionError(f"rows share their attributes, found one to set: {attr_name!r}", where="set_attr")
 
@@ -172,7 +176,7 @@ class FeedVecEnv(VecEnv):
         by_row = isinstance(result, np.ndarray | tuple) and len(result) == self.num_envs
         return [result[row] if by_row else result for row in rows]
 
-    def env_is_wrapped(self, wrapper_class: Any, indices: Any = None) -> list[bool]:
+    def env_is_wrapped(self, wrapper_class: Any, indices: Any = None) -> list[bool]:  # noqa: ARG002
         """Rows are wrapped by nothing."""
         return [False] * len(list(self._get_indices(indices)))
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from typing import Any, Literal, Protocol
+from typing import Any, Literal, cast
 
 import gymnasium as gym
 import numpy as np
@@ -15,48 +15,16 @@ from gymnasium.vector.utils import batch_space
 
 from svsim.envs.episodes import EpisodeStream, episode_keys
 from svsim.envs.render import feed_text, text_frame
-from svsim.envs.replay_rules import Step
+from svsim.envs.rules import Rules, Setup, Step
 from svsim.errors import EnvironmentUsageError, OptionError
 
-__all__ = ["BatchEnv", "OnIllegal", "Rules", "Setup", "SingleEnv", "row_of"]
+__all__ = ["BatchEnv", "RenderMode", "SingleEnv", "row_of"]
 
 Array = npt.NDArray[Any]
 Observation = dict[str, Array]
-OnIllegal = Literal["penalise", "raise"]
 RenderMode = Literal["ansi", "rgb_array"]
 
 RENDER_MODES = ["ansi", "rgb_array"]
-
-
-class Rules(Protocol):
-    """What a shell needs of a kernel."""
-
-    rows: int
-    slots: int
-
-    @property
-    def action_masks(self) -> npt.NDArray[np.bool_]: ...
-    def observation(self) -> Observation: ...
-    def privileged(self) -> dict[str, Array]: ...
-    def whereabouts(self) -> dict[str, Array]: ...
-    def begin(self, rows: Array, keys: npt.NDArray[np.uint64]) -> None: ...
-    def step(self, actions: Array) -> Step: ...
-    def episode_metrics(self) -> dict[str, Array]: ...
-    def choose(self, keys: npt.NDArray[np.uint64], users: Array, sessions: Array) -> npt.NDArray[np.uint64]: ...
-
-
-class Setup(Protocol):
-    """An environment's checked arguments."""
-
-    observation_space: spaces.Dict
-    candidate_features: tuple[str, ...]
-    on_illegal: OnIllegal
-    privileged: bool
-    skipped_sessions: int
-    sessions: int
-    pool: npt.NDArray[np.int32]
-
-    def rules(self, rows: int) -> Rules: ...
 
 
 class _Episodes:
@@ -69,6 +37,7 @@ class _Episodes:
         self.started = False
 
     def open(self, seeds: Sequence[int | None], options: dict[str, Any] | None) -> None:
+        """Begin an episode in every row."""
         options = dict(options or {})
         unknown = [name for name in options if name not in ("episodes", "user", "session")]
         if unknown:
@@ -90,6 +59,7 @@ class _Episodes:
         self.started = True
 
     def reopen(self, rows: Array) -> None:
+        """Begin the next episode in some rows."""
         self._rules.begin(rows, self._stream.next(rows))
 
 
@@ -131,7 +101,7 @@ class SingleEnv(gym.Env[Observation, Any]):
         self._setup = setup
         self._rules = setup.rules(1)
         self._episodes = _Episodes(self._rules)
-        self.observation_space = setup.observation_space
+        self.observation_space = cast(spaces.Space[Observation], setup.observation_space)
         self.action_space = spaces.Discrete(self._rules.slots)
         self.render_mode = _checked_render_mode(render_mode)
         self.skipped_sessions = setup.skipped_sessions
@@ -142,6 +112,7 @@ class SingleEnv(gym.Env[Observation, Any]):
     def reset(
         self, *, seed: int | None = None, options: dict[str, Any] | None = None
     ) -> tuple[Observation, dict[str, Any]]:
+        """Open an episode: the next of the environment's stream, or the one that `options` name."""
         super().reset(seed=seed)
         self._episodes.open([seed], options)
         self._over, self._last = False, None
@@ -151,9 +122,14 @@ class SingleEnv(gym.Env[Observation, Any]):
         return self._observation(), info
 
     def step(self, action: Any) -> tuple[Observation, float, bool, bool, dict[str, Any]]:
+        """Serve a slot: observation, reward, terminated, truncated, info."""
         if self._over:
-            raise _not_reset() if not self._episodes.started else EnvironmentUsageError(
-                "expected reset() after the end of an episode, found step()", where="environment"
+            raise (
+                _not_reset()
+                if not self._episodes.started
+                else EnvironmentUsageError(
+                    "expected reset() after the end of an episode, found step()", where="environment"
+                )
             )
         slot = _slot(action, self._rules.slots)
         if self._setup.on_illegal == "raise":
@@ -176,9 +152,11 @@ class SingleEnv(gym.Env[Observation, Any]):
 
     def action_masks(self) -> npt.NDArray[np.bool_]:
         """(K,) legal slots, by MaskablePPO's convention."""
-        return self._rules.action_masks[0].copy()
+        masks: npt.NDArray[np.bool_] = self._rules.action_masks[0]
+        return masks
 
     def render(self) -> Any:
+        """The feed as text (`ansi`) or as an image (`rgb_array`)."""
         if self.render_mode is None:
             gym.logger.warn("render() was called without a render_mode: make the environment with one")
             return None
@@ -230,6 +208,7 @@ class BatchEnv(VectorEnv[Observation, Array, Array]):
     def reset(
         self, *, seed: int | Sequence[int | None] | None = None, options: dict[str, Any] | None = None
     ) -> tuple[Observation, dict[str, Any]]:
+        """Open an episode in every row; a seed s means s + i for row i, a list is taken row by row."""
         seeds = _row_seeds(seed, self.num_envs)
         if seeds[0] is not None:
             self._np_random, self._np_random_seed = gym.utils.seeding.np_random(seeds[0])
@@ -240,6 +219,7 @@ class BatchEnv(VectorEnv[Observation, Array, Array]):
         return self._observation(), infos
 
     def step(self, actions: Array) -> tuple[Observation, Array, Array, Array, dict[str, Any]]:
+        """Serve a slot in every row: observations, rewards, terminated, truncated, infos."""
         if not self._episodes.started:
             raise _not_reset()
         slots = _slots(actions, self.num_envs, self._rules.slots)
@@ -288,6 +268,7 @@ class BatchEnv(VectorEnv[Observation, Array, Array]):
         return self._rules.action_masks
 
     def render(self) -> tuple[Any, ...] | None:
+        """The feed of every row, as text or as an image."""
         if self.render_mode is None:
             gym.logger.warn("render() was called without a render_mode: make the environment with one")
             return None
@@ -366,7 +347,7 @@ def row_of(info: dict[str, Any], row: int) -> dict[str, Any]:
 
     Masks are left out, and so is a propensity that is not known.
     """
-    values = {}
+    values: dict[str, Any] = {}
     for name, value in info.items():
         if name.startswith("_"):
             continue

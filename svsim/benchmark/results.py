@@ -79,9 +79,7 @@ def load_results(folder: Path) -> Results:
 
     try:
         records = json.loads((folder / "results.json").read_text(encoding="utf-8"))
-        return Results(
-            records, pd.read_parquet(folder / "episodes.parquet"), pd.read_parquet(folder / "steps.parquet")
-        )
+        return Results(records, pd.read_parquet(folder / "episodes.parquet"), pd.read_parquet(folder / "steps.parquet"))
     except (OSError, ValueError) as error:
         raise StoreError(
             f"expected the results of a benchmark, found {error}", where=str(folder), remedy="run it again"
@@ -226,7 +224,9 @@ def _steps(shards: Mapping[str, list[Shard]]) -> pd.DataFrame:
     import pandas as pd
 
     frames = [
-        pd.DataFrame({"agent": name, "seed": np.int64(seed), "step": np.arange(len(means)), "episodes": count, **means_of})
+        pd.DataFrame(
+            {"agent": name, "seed": np.int64(seed), "step": np.arange(len(means)), "episodes": count, **means_of}
+        )
         for name, runs in shards.items()
         for seed, run in enumerate(runs)
         for count, means in [_step_means(run)]

@@ -61,9 +61,7 @@ def run(
         shards = folder / SHARDS
         shards.mkdir(exist_ok=True)
         done = _saved(spec, shards)
-        results = _gather(
-            spec, _play(spec, done, executor, progress, lambda task, shard: _save(shards, task, shard))
-        )
+        results = _gather(spec, _play(spec, done, executor, progress, lambda task, shard: _save(shards, task, shard)))
         results.save(folder)
         if not results.failed:
             # Kept while an agent has failed: the next run tries that one again.

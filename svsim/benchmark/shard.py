@@ -18,6 +18,7 @@ import svsim  # noqa: F401 - registers the environments
 from svsim.agents.base import Agent
 from svsim.agents.registry import make_agent
 from svsim.benchmark.spec import ENVIRONMENTS, BenchmarkSpec
+from svsim.envs.shells import BatchEnv
 from svsim.errors import AgentError, EnvironmentUsageError
 from svsim.names import SIGNALS
 from svsim.randomness import keyed_hash
@@ -128,21 +129,30 @@ def _blaming(name: str) -> Iterator[None]:
     except Exception as error:
         frame = traceback.extract_tb(error.__traceback__)[-1]
         message = " ".join(f"{type(error).__name__}: {error}".split())
-        raise AgentError(f"{message} ({Path(frame.filename).name}, line {frame.lineno})", where=f"agent {name}") from error
+        raise AgentError(
+            f"{message} ({Path(frame.filename).name}, line {frame.lineno})", where=f"agent {name}"
+        ) from error
+
+
+def _make(env: str, rows: int, arguments: dict[str, Any]) -> BatchEnv:
+    made = gym.make_vec(
+        ENVIRONMENTS[env], num_envs=rows, vectorization_mode="vector_entry_point", **arguments
+    ).unwrapped
+    assert isinstance(made, BatchEnv)
+    return made
 
 
 class _Play:
-    """The episodes of a shard, played B at a time: row r plays r, r + B, r + 2B, …"""
+    """The episodes of a shard, played B at a time: row r plays the r-th, the (r + B)-th and so on."""
 
     def __init__(self, spec: BenchmarkSpec, name: str, agent: Agent, seed: int) -> None:
         self.name, self.agent, self.seed = name, agent, seed
         store = find_store(spec.store)
-        make = {"vectorization_mode": "vector_entry_point", "store": store, "privileged": agent.privileged}
-        arguments = spec.environment_arguments
-        probe = gym.make_vec(ENVIRONMENTS[spec.env], num_envs=1, **make, **arguments).unwrapped
+        arguments = {"store": store, "privileged": agent.privileged, **spec.environment_arguments}
+        probe = _make(spec.env, 1, arguments)
         self.plan = episode_plan(probe.sessions, spec.episodes, seed)
         self.rows = min(spec.num_envs, len(self.plan))
-        self.env = gym.make_vec(ENVIRONMENTS[spec.env], num_envs=self.rows, **make, **arguments).unwrapped
+        self.env = _make(spec.env, self.rows, arguments)
         self.queue_length = -(-len(self.plan) // self.rows)
         self.plays = np.zeros(store.n_videos + 1, dtype=np.int64)
         self.metrics = np.zeros((len(self.plan), len(EPISODE_METRICS)))
@@ -191,7 +201,9 @@ class _Play:
                 )
             slots = observation["action_mask"].shape[1]
             if action.min() < 0 or action.max() >= slots:
-                raise AgentError(f"expected slots from 0 to {slots - 1} from act, found others", where=f"agent {self.name}")
+                raise AgentError(
+                    f"expected slots from 0 to {slots - 1} from act, found others", where=f"agent {self.name}"
+                )
         return action.astype(np.int64, copy=False)
 
     def _shown(self, info: dict[str, Any]) -> dict[str, Any]:
@@ -200,7 +212,13 @@ class _Play:
         return info
 
     def _count(
-        self, observation: dict[str, Array], action: Array, reward: Array, info: dict[str, Any], step: Array, counted: Array
+        self,
+        observation: dict[str, Array],
+        action: Array,
+        reward: Array,
+        info: dict[str, Any],
+        step: Array,
+        counted: Array,
     ) -> None:
         rows = np.flatnonzero(counted)
         # A served video is counted before it leaves its slot; an empty slot is video 0.

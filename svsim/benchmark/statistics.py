@@ -40,9 +40,7 @@ class Estimate:
     resampled: Floats
 
     def __sub__(self, other: Estimate) -> Estimate:
-        return Estimate(
-            self.value - other.value, self.by_seed - other.by_seed, self.resampled - other.resampled
-        )
+        return Estimate(self.value - other.value, self.by_seed - other.by_seed, self.resampled - other.resampled)
 
     def record(self) -> dict[str, float | None]:
         """`mean`, `low` and `high`, rounded; None where there is no number."""

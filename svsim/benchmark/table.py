@@ -48,7 +48,10 @@ def _engagement(records: list[dict[str, Any]]) -> Table:
             _name(record),
             _with_interval(metrics["reward"]),
             _with_interval(metrics["score"]) if "score" in metrics else "–",
-            *(_number(metrics[name]["mean"], 1 if name in ("watch_s", "length", "distinct_videos") else 3) for name in names),
+            *(
+                _number(metrics[name]["mean"], 1 if name in ("watch_s", "length", "distinct_videos") else 3)
+                for name in names
+            ),
         )
     return table
 

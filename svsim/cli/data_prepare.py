@@ -43,7 +43,9 @@ def _report(store: FeedStore) -> None:
     dropped = ", ".join(f"{count:,} {reason}" for reason, count in rows["dropped"].items())
     screen.print(f"read {rows['read']:,} rows, kept {rows['kept']:,}; dropped: {dropped or 'none'}")
     for name in ("train", "valid", "test"):
-        screen.print(f"{name:6}{splits[name]['from']} to {splits[name]['until']}: {len(store.split_rows(name)):,} events")
+        screen.print(
+            f"{name:6}{splits[name]['from']} to {splits[name]['until']}: {len(store.split_rows(name)):,} events"
+        )
     if store.manifest["missing"]:
         screen.print(f"not in the folder: {', '.join(store.manifest['missing'])}")
     screen.print(f"fingerprint {store.fingerprint[:16]}")

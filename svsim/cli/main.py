@@ -10,6 +10,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Annotated
 
+import tyro
+from tyro.conf import OmitArgPrefixes, OmitSubcommandPrefixes, subcommand
+
 from svsim._version import __version__
 from svsim.cli.agents import Agents
 from svsim.cli.benchmark import Benchmark
@@ -19,9 +22,6 @@ from svsim.cli.data_prepare import Prepare
 from svsim.cli.demo import Demo
 from svsim.cli.envs import Envs
 from svsim.errors import CheckFailed, SvsimError
-
-import tyro  # isort: skip
-from tyro.conf import OmitArgPrefixes, OmitSubcommandPrefixes, subcommand  # isort: skip
 
 __all__ = ["main"]
 
@@ -96,7 +96,8 @@ def _parse(arguments: Sequence[str]) -> Demo | Data | Benchmark | Agents | Envs:
     try:
         with contextlib.redirect_stderr(errors):
             return tyro.cli(
-                OmitSubcommandPrefixes[OmitArgPrefixes[Command]],  # type: ignore[type-arg]
+                Command,
+                config=(OmitSubcommandPrefixes, OmitArgPrefixes),
                 prog="svsim",
                 description="Short-video logs as Gymnasium environments, agents to act in them, benchmarks to compare them.",
                 args=list(arguments),

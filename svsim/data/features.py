@@ -117,7 +117,7 @@ def user_features(store: FeedStore) -> Floats:
             columns.append(store.users[name] == 1)
     table = np.clip(np.column_stack(columns), -USER_BOUND, USER_BOUND).astype(np.float32)
     table[0] = 0.0
-    return table
+    return np.asarray(table)
 
 
 # --- past events -----------------------------------------------------------------------------------------------------
@@ -210,7 +210,7 @@ def _training_sums(store: FeedStore, rows: Array) -> list[tuple[Array, dict[str,
 def _sums_of(store: FeedStore, rows: Array) -> dict[str, Array]:
     video, n = store.events["video"][rows], store.n_videos + 1
     features = history_features(store, rows)
-    sums = {"exposures": np.bincount(video, minlength=n).astype(np.float64)}
+    sums: dict[str, Array] = {"exposures": np.bincount(video, minlength=n).astype(np.float64)}
     for name in ("click", "long_view", "wtr", "wtg", "aux"):
         sums[name] = np.bincount(video, weights=features[:, HISTORY_FEATURES.index(name)], minlength=n)
     return sums
@@ -225,7 +225,7 @@ def _rates(store: FeedStore, video: Array, sums: dict[str, Array]) -> dict[str, 
     count = sums["exposures"]
     plays = max(float(count.sum()), 1.0)
     mean = {name: float(values.sum(dtype=np.float64)) / plays for name, values in sums.items()}
-    rates = {"video_log_exposures": np.log1p(np.maximum(count[video], 0))}
+    rates: dict[str, Array] = {"video_log_exposures": np.log1p(np.maximum(count[video], 0))}
     for name in ("click", "long_view", "wtr", "wtg", "aux"):
         rates[f"video_{name}"] = smoothed(sums[name][video], count[video], mean[name])
     author = store.videos["author"]

@@ -23,7 +23,7 @@ from svsim.data.atomic import atomic_folder, write_file
 from svsim.data.columns import TableWriter, iter_chunks
 from svsim.data.layout import Sources, find_sources
 from svsim.data.reader import Block, Source, read_blocks
-from svsim.data.schema import LOG_SCHEMA, STATISTIC_SCHEMA, USER_SCHEMA, VIDEO_SCHEMA, Column
+from svsim.data.schema import LOG_SCHEMA, STATISTIC_SCHEMA, USER_SCHEMA, VIDEO_SCHEMA
 from svsim.data.spill import FLAG_COLUMNS, ROW, UserSpill, drop_repeated
 from svsim.data.splits import SPLIT_CODES, DateSplit, SplitRule, choose_split, parse_date
 from svsim.data.store import FeedStore, fingerprint_of, is_store, open_store

@@ -137,7 +137,7 @@ def _csv_blocks(source: Source) -> Iterator[Block]:
 
 
 def _line_blocks(source: Source) -> Iterator[bytes]:
-    """Blocks of whole lines with `\\n` ends, without byte-order mark; hashes what it reads."""
+    """Blocks of whole lines that end in newlines only, without byte-order mark; hashes what it reads."""
     where = str(source.path)
     rest = b""
     first = True

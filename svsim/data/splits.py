@@ -57,7 +57,7 @@ def parse_date(value: str | int, option: str) -> int:
     """
     text = str(value).replace("-", "")
     try:
-        day = dt.datetime.strptime(text, "%Y%m%d")  # noqa: DTZ007 - a calendar day has no zone
+        day = dt.datetime.strptime(text, "%Y%m%d")
     except ValueError as error:
         raise OptionError(f"expected a date such as 20220504, found {value!r}", where=option) from error
     return day.year * 10_000 + day.month * 100 + day.day

@@ -16,7 +16,7 @@ from svsim.data.columns import ColumnTable
 from svsim.data.sessions import Sessions, find_sessions
 from svsim.data.splits import SPLIT_CODES
 from svsim.errors import LeakError, OptionError, StoreError
-from svsim.names import GROUPS, INFLUENCER, INFLUENCER_FANS, NORMAL, STATISTIC_COLUMNS
+from svsim.names import GROUPS, INFLUENCER, INFLUENCER_FANS, NORMAL
 from svsim.signals import WatchTimeGain
 
 if TYPE_CHECKING:
@@ -228,7 +228,9 @@ class FeedStore:
 def _read_manifest(path: Path) -> dict[str, Any]:
     file = path / MANIFEST
     if not path.exists():
-        raise StoreError("expected a store, found nothing", where=str(path), remedy="make one with `svsim data prepare`")
+        raise StoreError(
+            "expected a store, found nothing", where=str(path), remedy="make one with `svsim data prepare`"
+        )
     try:
         manifest = json.loads(file.read_text(encoding="utf-8"))
     except FileNotFoundError as error:
@@ -238,7 +240,9 @@ def _read_manifest(path: Path) -> dict[str, Any]:
     except NotADirectoryError as error:
         raise StoreError("expected a store's folder, found a file", where=str(path)) from error
     except (OSError, ValueError) as error:
-        raise StoreError(f"expected a manifest, found {error}", where=str(file), remedy="prepare the store again") from error
+        raise StoreError(
+            f"expected a manifest, found {error}", where=str(file), remedy="prepare the store again"
+        ) from error
     if not isinstance(manifest, dict) or manifest.get("format") != FORMAT:
         raise StoreError("expected the manifest of a store, found another file", where=str(file))
     if manifest.get("version") != VERSION:

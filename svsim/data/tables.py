@@ -78,7 +78,7 @@ class _TextCodes:
             [self._code.setdefault(text or "", len(self._code)) for text in array.dictionary.to_pylist()] or [0],
             dtype=np.int32,
         )
-        return local[array.indices.to_numpy(zero_copy_only=False)]
+        return np.asarray(local[array.indices.to_numpy(zero_copy_only=False)])
 
     def sort(self, codes: npt.NDArray[np.int32]) -> tuple[npt.NDArray[np.int32], list[str]]:
         """Codes in the order of the texts, so that they do not depend on the order of the rows."""
@@ -190,7 +190,9 @@ def read_videos(sources: list[Source], progress: Progress = None) -> Table:
         ("visible_status", np.int16, -1),
         ("music_type", np.int16, -1),
     ):
-        out[name] = _with_unknown(_whole(columns[name], missing, dtype, VIDEO_SCHEMA_BY_NAME[name], where), dtype, missing)
+        out[name] = _with_unknown(
+            _whole(columns[name], missing, dtype, VIDEO_SCHEMA_BY_NAME[name], where), dtype, missing
+        )
     table.texts["author"] = [len(authors)]
     return table
 
@@ -217,7 +219,9 @@ def _date_number(text: str, where: str) -> int:
     try:
         day = dt.date.fromisoformat(text)
     except ValueError as error:
-        raise DataError(f"expected a date such as 2022-04-10, found {text!r}", where=f"{where}, column upload_dt") from error
+        raise DataError(
+            f"expected a date such as 2022-04-10, found {text!r}", where=f"{where}, column upload_dt"
+        ) from error
     return day.year * 10_000 + day.month * 100 + day.day
 
 

@@ -38,8 +38,8 @@ def duration_unit(duration_ms: npt.ArrayLike, preset: Preset) -> Ints:
     """The unit that a preset groups by: whole minutes for `paper`, else whole seconds, 600 and longer being one."""
     duration = np.asarray(duration_ms)
     if preset == "paper":
-        return (duration // 60_000).astype(np.int64)
-    return np.minimum(duration // 1_000, LAST_SECOND).astype(np.int64)
+        return np.asarray(duration // 60_000, dtype=np.int64)
+    return np.asarray(np.minimum(duration // 1_000, LAST_SECOND), dtype=np.int64)
 
 
 def _check_preset(preset: str) -> Preset:

@@ -123,8 +123,8 @@ def _check_rows(agent: Agent, env: VectorEnv[Any, Any, Any], seed: int, steps: i
             ended = terminated | truncated
             batch.observe(observation, actions, reward, following, terminated, truncated, info, ended)
             for row, single in enumerate(rows):
-                one = [_rows(part, row) for part in (observation, actions, reward, following, terminated, truncated)]
-                single.observe(*one, _rows(info, row), ended[row : row + 1])
+                step = (observation, actions, reward, following, terminated, truncated, info, ended)
+                single.observe(*(_rows(part, row) for part in step))
         observation = following
 
 

@@ -57,7 +57,9 @@ def _play(env: gym.Env[Any, Any], seed: int) -> list[dict[str, Any]]:
         held.append((observation, snapshot(observation)))
         record.append({"observation": snapshot(observation), "reward": reward, "info": snapshot(info)})
         if terminated or truncated:
-            ensure("episode_metrics" in info, "expected episode_metrics at the end of an episode", f"step {number}, info")
+            ensure(
+                "episode_metrics" in info, "expected episode_metrics at the end of an episode", f"step {number}, info"
+            )
             observation, info = env.reset()
             record.append({"observation": snapshot(observation), "info": snapshot(info)})
     for number, (kept, before) in enumerate(held):

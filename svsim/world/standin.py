@@ -6,6 +6,7 @@ is skipped after seconds. So a video's past tells something of its future, and a
 
 from __future__ import annotations
 
+import itertools
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -109,7 +110,7 @@ def _users(size: StandIn, rng: np.random.Generator) -> dict[str, Array]:
 
 
 def _ranges(values: Array, edges: tuple[int, ...], form: str) -> Array:
-    texts = ["0", *(form.format(a, b) for a, b in zip(edges[:-1], edges[1:], strict=True)), f"{edges[-1]}+"]
+    texts = ["0", *(form.format(a, b) for a, b in itertools.pairwise(edges)), f"{edges[-1]}+"]
     return np.array(texts)[np.searchsorted(edges, values)]
 
 
@@ -165,7 +166,7 @@ def _write_logs(
 def _blocks(counts: Array) -> list[tuple[int, int]]:
     block = np.cumsum(counts) // BLOCK_ROWS
     edges = [0, *(np.flatnonzero(np.diff(block)) + 1).tolist(), len(counts)]
-    return list(zip(edges[:-1], edges[1:], strict=True))
+    return list(itertools.pairwise(edges))
 
 
 def _log(
@@ -227,7 +228,7 @@ def _request_times(user: Array, size: StandIn, rng: np.random.Generator) -> Arra
     starts = np.flatnonzero(first)
     offset = np.repeat(total[starts] - step[starts], per_user[per_user > 0])
     last = size.days * DAY_MS - 1_200_000
-    return FIRST_DAY_MS + np.minimum(total - offset, last).astype(np.int64)
+    return np.asarray(FIRST_DAY_MS + np.minimum(total - offset, last).astype(np.int64))
 
 
 def _append(file: Any, log: dict[str, Array]) -> None:
