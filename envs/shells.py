@@ -123,14 +123,10 @@ class SingleEnv(gym.Env[Observation, Any]):
 
     def step(self, action: Any) -> tuple[Observation, float, bool, bool, dict[str, Any]]:
         """Serve a slot: observation, reward, terminated, truncated, info."""
+        if not self._episodes.started:
+            raise _not_reset()
         if self._over:
-            raise (
-                _not_reset()
-                if not self._episodes.started
-                else EnvironmentUsageError(
-                    "expected reset() after the end of an episode, found step()", where="environment"
-                )
-            )
+            raise EnvironmentUsageError("expected reset() after the end of an episode, found step()", where="environment")
         slot = _slot(action, self._rules.slots)
         if self._setup.on_illegal == "raise":
             _refuse_illegal(self._rules.action_masks, slot)
