@@ -126,7 +126,9 @@ class SingleEnv(gym.Env[Observation, Any]):
         if not self._episodes.started:
             raise _not_reset()
         if self._over:
-            raise EnvironmentUsageError("expected reset() after the end of an episode, found step()", where="environment")
+            raise EnvironmentUsageError(
+                "expected reset() after the end of an episode, found step()", where="environment"
+            )
         slot = _slot(action, self._rules.slots)
         if self._setup.on_illegal == "raise":
             _refuse_illegal(self._rules.action_masks, slot)

@@ -13,7 +13,7 @@ from typing import Any
 
 from svsim.benchmark.executors import Executor, SerialExecutor
 from svsim.benchmark.results import Results, load_results, make_results
-from svsim.benchmark.shard import Shard, play_shard
+from svsim.benchmark.shard import Shard, make_environment, play_shard
 from svsim.benchmark.spec import BenchmarkSpec
 from svsim.data.atomic import as_output_error, write_file
 from svsim.errors import AgentError, OutputError
@@ -50,6 +50,8 @@ def run(
         SvsimError: An agent cannot be made, the environment cannot be made, or `out` holds something else.
     """
     spec.check_agents()
+    # What cannot be made should show before a folder is.
+    make_environment(spec, 1)
     executor = executor or SerialExecutor()
     if out is None:
         return _gather(spec, _play(spec, {}, executor, progress, lambda *_: None))

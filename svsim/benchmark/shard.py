@@ -24,7 +24,7 @@ from svsim.names import SIGNALS
 from svsim.randomness import keyed_hash
 from svsim.world.presets import find_store
 
-__all__ = ["EPISODE_METRICS", "Shard", "episode_plan", "play_shard"]
+__all__ = ["EPISODE_METRICS", "Shard", "episode_plan", "make_environment", "play_shard"]
 
 Array = npt.NDArray[Any]
 
@@ -134,9 +134,15 @@ def _blaming(name: str) -> Iterator[None]:
         ) from error
 
 
-def _make(env: str, rows: int, arguments: dict[str, Any]) -> BatchEnv:
+def make_environment(spec: BenchmarkSpec, rows: int, *, privileged: bool = False) -> BatchEnv:
+    """The benchmark's environment with B = `rows`."""
     made = gym.make_vec(
-        ENVIRONMENTS[env], num_envs=rows, vectorization_mode="vector_entry_point", **arguments
+        ENVIRONMENTS[spec.env],
+        num_envs=rows,
+        vectorization_mode="vector_entry_point",
+        store=find_store(spec.store),
+        privileged=privileged,
+        **spec.environment_arguments,
     ).unwrapped
     assert isinstance(made, BatchEnv)
     return made
@@ -148,11 +154,9 @@ class _Play:
     def __init__(self, spec: BenchmarkSpec, name: str, agent: Agent, seed: int) -> None:
         self.name, self.agent, self.seed = name, agent, seed
         store = find_store(spec.store)
-        arguments = {"store": store, "privileged": agent.privileged, **spec.environment_arguments}
-        probe = _make(spec.env, 1, arguments)
-        self.plan = episode_plan(probe.sessions, spec.episodes, seed)
+        self.plan = episode_plan(make_environment(spec, 1).sessions, spec.episodes, seed)
         self.rows = min(spec.num_envs, len(self.plan))
-        self.env = _make(spec.env, self.rows, arguments)
+        self.env = make_environment(spec, self.rows, privileged=agent.privileged)
         self.queue_length = -(-len(self.plan) // self.rows)
         self.plays = np.zeros(store.n_videos + 1, dtype=np.int64)
         self.metrics = np.zeros((len(self.plan), len(EPISODE_METRICS)))

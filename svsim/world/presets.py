@@ -18,7 +18,7 @@ __all__ = ["PRESETS", "find_store", "home", "preset_store"]
 
 PRESETS: Mapping[str, StandIn] = MappingProxyType(
     {
-        "tiny": StandIn(users=40, videos=300, rows=6_000, days=16),
+        "tiny": StandIn(users=80, videos=300, rows=16_000, days=16),
         "small": StandIn(users=300, videos=2_000, rows=90_000, days=21),
     }
 )

@@ -214,10 +214,10 @@ def _log(
 
 
 def _request_times(user: Array, size: StandIn, rng: np.random.Generator) -> Array:
-    """Times of rows: requests of a few rows, sessions of about forty, spread over the days, ascending by user."""
+    """Times of rows: requests of a few rows, sessions of about twenty-five, spread over the days, ascending by user."""
     n = len(user)
     first = np.append(True, user[1:] != user[:-1])
-    opens_session = first | (rng.random(n) < 1 / 40)
+    opens_session = first | (rng.random(n) < 1 / 25)
     opens_request = opens_session | (rng.random(n) < 1 / 6)
     per_user = np.bincount(user - user[0])
     sessions = np.bincount(user - user[0], weights=opens_session)
