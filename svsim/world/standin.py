@@ -215,20 +215,18 @@ def _log(
 
 def _request_times(user: Array, size: StandIn, rng: np.random.Generator) -> Array:
     """Times of rows: requests of a few rows, sessions of about twenty-five, spread over the days, ascending by user."""
-    n = len(user)
-    first = np.append(True, user[1:] != user[:-1])
+    n, own = len(user), user - user[0]
+    first = np.append(True, own[1:] != own[:-1])
     opens_session = first | (rng.random(n) < 1 / 25)
-    opens_request = opens_session | (rng.random(n) < 1 / 6)
-    per_user = np.bincount(user - user[0])
-    sessions = np.bincount(user - user[0], weights=opens_session)
-    budget = (size.days * DAY_MS - 7_200_000 - per_user * 20_000.0) / np.maximum(sessions, 1)
-    pause = np.maximum(budget, 3_600_000.0)[user - user[0]] * (0.5 + 0.5 * rng.random(n))
-    step = np.where(opens_session, pause, np.where(opens_request, rng.exponential(60_000, n), 0.0))
+    opens_request = ~opens_session & (rng.random(n) < 1 / 6)
+    step = np.where(opens_request, rng.exponential(60_000, n), 0.0)
+    # Pauses share what a user's sessions leave of the days.
+    pause = np.where(opens_session, 0.2 + rng.random(n), 0.0)
+    free = np.maximum(size.days * DAY_MS - 1_200_000 - np.bincount(own, weights=step), 0.0)
+    step += pause * (free / np.bincount(own, weights=pause))[own]
     total = np.cumsum(step)
-    starts = np.flatnonzero(first)
-    offset = np.repeat(total[starts] - step[starts], per_user[per_user > 0])
-    last = size.days * DAY_MS - 1_200_000
-    return np.asarray(FIRST_DAY_MS + np.minimum(total - offset, last).astype(np.int64))
+    before = np.repeat((total - step)[first], np.bincount(own))
+    return np.asarray(FIRST_DAY_MS + np.minimum(total - before, size.days * DAY_MS - 1_200_000).astype(np.int64))
 
 
 def _append(file: Any, log: dict[str, Array]) -> None:

@@ -197,7 +197,8 @@ def test_a_changed_agent_file_is_another_benchmark(store: FeedStore, tmp_path: P
 KILLED = """
 import os, signal, sys
 from svsim.benchmark import BenchmarkSpec, run
-spec = BenchmarkSpec(store=sys.argv[1], split="train", agents=("random", "popularity"), candidates=5, horizon=4, seeds=2, rails=False)
+settings = dict(split="train", candidates=5, horizon=4, seeds=2, rails=False)
+spec = BenchmarkSpec(store=sys.argv[1], agents=("random", "popularity"), **settings)
 def progress(done, whole, name):
     if done == int(sys.argv[3]):
         os.kill(os.getpid(), signal.SIGKILL)

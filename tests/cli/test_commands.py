@@ -184,5 +184,6 @@ def test_help_exits_well_and_a_closed_pipe_is_no_bug() -> None:
 
 
 def test_unboxing_keeps_what_matters() -> None:
-    box = "╭─ Value error ─╮\n│ Error parsing │\n│ --seeds: bad. │\n│ ───────────── │\n│ more          │\n╰───────────────╯\n"
+    lines = ("╭─ Value error ─╮", "│ Error parsing │", "│ --seeds: bad. │", "│ ───────────── │", "│ more          │")
+    box = "\n".join(lines)
     assert _unboxed(box) == "Value error: Error parsing --seeds: bad; see `svsim --help`"
