@@ -30,9 +30,9 @@ def _table(title: str, *columns: str) -> Table:
     from rich.box import SIMPLE_HEAD
     from rich.table import Table
 
-    table = Table(title=title, title_justify="left", box=SIMPLE_HEAD, pad_edge=False)
+    table = Table(title=title, title_justify="left", box=SIMPLE_HEAD, pad_edge=False, padding=(0, 1, 0, 0))
     for number, column in enumerate(columns):
-        table.add_column(column, justify="left" if number == 0 else "right", overflow="fold", no_wrap=number > 0)
+        table.add_column(column, justify="left" if number == 0 else "right")
     return table
 
 
@@ -72,7 +72,10 @@ def _groups(records: list[dict[str, Any]]) -> Table:
 
 
 def _name(record: dict[str, Any]) -> str:
-    return f"{record['agent']} *" if record["privileged"] else str(record["agent"])
+    """The agent as typed, without the folders of its file."""
+    place, query, options = str(record["agent"]).partition("?")
+    name = f"{place.rpartition('/')[2]}{query}{options}"
+    return f"{name} *" if record["privileged"] else name
 
 
 def _with_interval(value: dict[str, float | None], digits: int = 3) -> str:

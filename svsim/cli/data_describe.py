@@ -27,7 +27,8 @@ class Describe:
 
     def run(self) -> None:
         """Describe the store."""
-        from svsim.data.describe import describe, render
+        from svsim.data.describe import describe
+        from svsim.data.describe_tables import render
 
         description = describe(find_store(str(self.store)), wtg_fit=self.wtg_fit)
         if self.json:
