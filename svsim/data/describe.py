@@ -166,7 +166,7 @@ def _shares(sums: Array) -> dict[str, float | int]:
 def _quantiles(store: FeedStore) -> dict[str, dict[str, float]]:
     play, duration = store.events["play_time_ms"], store.events["duration_ms"]
     keep = duration > 0
-    quantities = {
+    quantities: dict[str, Array] = {
         "play_s": play / np.float32(1_000),
         "duration_s": duration[keep] / np.float32(1_000),
         "wtr": wtr(play[keep], duration[keep], clip=None),
@@ -200,12 +200,13 @@ def _relevance_by_duration(store: FeedStore, fit: str) -> list[dict[str, float |
         plays += np.bincount(bucket, minlength=size)
         for preset, gain in gains.items():
             relevant[preset] += np.bincount(bucket, weights=gain.relevance(play, duration), minlength=size)
-    edges = [*DURATION_EDGES_S, None]
-    return [
-        {"up_to_s": edges[i], "plays": int(plays[i])}
-        | {preset: float(relevant[preset][i] / plays[i]) if plays[i] else None for preset in PRESETS}
-        for i in range(size)
-    ]
+    rows: list[dict[str, float | int | None]] = []
+    for number, edge in enumerate((*DURATION_EDGES_S, None)):
+        row: dict[str, float | int | None] = {"up_to_s": edge, "plays": int(plays[number])}
+        for preset in PRESETS:
+            row[preset] = float(relevant[preset][number] / plays[number]) if plays[number] else None
+        rows.append(row)
+    return rows
 
 
 # --- sessions --------------------------------------------------------------------------------------------------------
