@@ -13,7 +13,7 @@ from svsim.data.features import candidate_features, history_features
 from svsim.data.store import FeedStore
 from svsim.errors import OptionError
 from svsim.names import HISTORY_FEATURES, SIGNALS
-from svsim.signals import reward_weights
+from svsim.signals import reward_weights, scalar_reward
 
 __all__ = ["LinUCBAgent"]
 
@@ -76,9 +76,8 @@ class LinUCBAgent(ScoringAgent):
         if not self.warm:
             return
         wtr = self._recent_wtr(store, rows)
-        signals = history_features(store, rows)[:, : len(SIGNALS)].astype(np.float64)
-        weights = reward_weights(self._weights)
-        rewards = signals @ np.array([weights[name] for name in SIGNALS])
+        signals = history_features(store, rows)[:, : len(SIGNALS)]
+        rewards = scalar_reward(signals, reward_weights(self._weights))
         for start in range(0, len(rows), _CHUNK):
             part = slice(start, start + _CHUNK)
             self._add(self._context(features[part], wtr[part, None]), rewards[part])

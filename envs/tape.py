@@ -18,6 +18,7 @@ from svsim.data.sessions import Sessions
 from svsim.data.store import FeedStore
 from svsim.errors import OptionError
 from svsim.names import AUX, FEEDBACK, HISTORY_FEATURES, LOG_COLUMN_OF, SIGNALS, WTG, WTR
+from svsim.signals import scalar_reward
 
 __all__ = ["METRICS", "Tape", "get_tape"]
 
@@ -208,7 +209,7 @@ def _past(store: FeedStore, first_rows: Array, length: int) -> tuple[Array, Arra
 def _metrics(store: FeedStore, pool: Array, signals: Array, weights: Mapping[str, float]) -> Array:
     table = np.empty((len(pool), len(METRICS)), dtype=np.float64)
     table[:, 1:4] = signals[:, :3]
-    table[:, 0] = sum(weights[name] * table[:, 1 + i] for i, name in enumerate(SIGNALS))
+    table[:, 0] = scalar_reward(signals[:, :3], weights)
     table[:, 4] = store.events["play_time_ms"][pool] / 1_000.0
     return table
 

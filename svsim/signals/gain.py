@@ -102,6 +102,8 @@ class GainAccumulator:
         play, duration = _flat_plays(play_time_ms, duration_ms)
         keep = duration > 0
         play, duration = play[keep], duration[keep]
+        if not len(play):
+            return
         if self.preset == "dvr":
             play = np.minimum(play, duration)
         unit = duration_unit(duration, self.preset)
@@ -274,6 +276,8 @@ class WatchTimeGain:
         play, duration = _flat_plays(play_time_ms, duration_ms)
         gain = np.full(play.shape, np.nan, dtype=np.float32)
         keep = np.flatnonzero(duration > 0)
+        if not len(keep):
+            return gain.reshape(shape)
         play, duration = play[keep], duration[keep]
         group = self.group(duration)
         gain[keep] = self._normal_scores(play, group) if self.preset == "rank" else self._z(play, duration, group)

@@ -53,7 +53,7 @@ def binary_label(
         OptionError: `label` is neither.
     """
     play, duration = np.asarray(play_time_ms), np.asarray(duration_ms)
-    # Compared as integers, so that a play of exactly half the duration is decided exactly.
+    # No division: a play of exactly half the duration is decided exactly.
     if label == "wtr>0.5":
         hit = 2 * play.astype(np.float64) > duration
     elif label == "complete":
