@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import io
 from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 import numpy as np
 import numpy.typing as npt
@@ -33,7 +34,7 @@ def _header(dtype: np.dtype[Any], rows: int) -> bytes:
 
 
 class TableWriter:
-    """Appends blocks of rows to the columns of one table.
+    """Appends blocks of rows to the columns of one table; a context manager, which closes the files in any case.
 
     Args:
         folder: Where the column files go; made if missing.
@@ -45,9 +46,19 @@ class TableWriter:
         self.folder = folder
         self.dtypes = {name: np.dtype(dtype) for name, dtype in dtypes.items()}
         self.rows = dict.fromkeys(dtypes, 0)
-        self._files = {name: column_path(folder, name).open("wb") for name in dtypes}
-        for file in self._files.values():
-            file.write(bytes(HEADER_BYTES))
+        with contextlib.ExitStack() as opened:
+            self._files = {name: opened.enter_context(column_path(folder, name).open("wb")) for name in dtypes}
+            for file in self._files.values():
+                file.write(bytes(HEADER_BYTES))
+            self._opened = opened.pop_all()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        # Of a table that failed nothing is kept, so it does not matter what the last flush says.
+        with contextlib.suppress(OSError):
+            self._opened.close()
 
     def append(self, columns: Mapping[str, npt.NDArray[Any]]) -> None:
         """Append one block to the named columns."""
@@ -62,13 +73,8 @@ class TableWriter:
         for name, file in self._files.items():
             file.seek(0)
             file.write(_header(self.dtypes[name], self.rows[name]))
-            file.close()
+        self._opened.close()
         return {"rows": lengths.pop(), "columns": {name: dtype.str for name, dtype in self.dtypes.items()}}
-
-    def abandon(self) -> None:
-        """Close the files of a conversion that failed."""
-        for file in self._files.values():
-            file.close()
 
 
 class ColumnTable(Mapping[str, "npt.NDArray[Any]"]):
@@ -135,13 +141,10 @@ def iter_chunks(
     folder: Path, dtypes: Mapping[str, npt.DTypeLike], rows: int, size: int
 ) -> Iterator[dict[str, npt.NDArray[Any]]]:
     """Read columns chunk by chunk with plain reads: mapped pages would count as this process's memory."""
-    files = {name: column_path(folder, name).open("rb") for name in dtypes}
-    try:
+    with contextlib.ExitStack() as opened:
+        files = {name: opened.enter_context(column_path(folder, name).open("rb")) for name in dtypes}
         for file in files.values():
             file.seek(HEADER_BYTES)
         for start in range(0, rows, size):
             count = min(size, rows - start)
             yield {name: np.fromfile(file, dtype=np.dtype(dtypes[name]), count=count) for name, file in files.items()}
-    finally:
-        for file in files.values():
-            file.close()

@@ -171,9 +171,10 @@ class _Conversion:
         tables["events"]["columns"]["wtg_gain"] = np.dtype(np.float32).str
         videos.columns.update(sums)
         for name, table in (("users", users), ("videos", videos)):
-            writer = TableWriter(folder / name, {column: values.dtype for column, values in table.columns.items()})
-            writer.append(table.columns)
-            tables[name] = writer.close()
+            dtypes = {column: values.dtype for column, values in table.columns.items()}
+            with TableWriter(folder / name, dtypes) as writer:
+                writer.append(table.columns)
+                tables[name] = writer.close()
         gain.save(folder / store_format.GAIN_FILE)
         manifest = self._manifest(tables, users, videos, split, gain)
         write_file(folder / store_format.MANIFEST, json.dumps(manifest, indent=1).encode())
@@ -230,9 +231,8 @@ class _Conversion:
         self, folder: Path, spill: UserSpill, split: DateSplit, n_users: int
     ) -> tuple[dict[str, Any], npt.NDArray[np.int64]]:
         n_events = np.zeros(n_users + 1, dtype=np.int64)
-        writer = TableWriter(folder / "events", EVENT_COLUMNS)
-        try:
-            done = 0
+        done = 0
+        with TableWriter(folder / "events", EVENT_COLUMNS) as writer:
             for rows in spill:
                 done += len(rows)
                 rows = self._cleaned(rows)
@@ -245,9 +245,6 @@ class _Conversion:
                 self._progress("sorting", done, spill.rows)
             self.rows_kept = writer.rows["user"]
             return writer.close(), n_events
-        except BaseException:
-            writer.abandon()
-            raise
 
     def _cleaned(self, rows: npt.NDArray[Any]) -> npt.NDArray[Any]:
         unique = drop_repeated(rows)
@@ -279,24 +276,24 @@ class _Conversion:
         flags = [*AUX_WEIGHTS["default"], "click", "long_view"]
         columns = ["video", "play_time_ms", "duration_ms", "split", *(LOG_COLUMN_OF[name] for name in flags)]
         sums = {name: np.zeros(n_videos + 1) for name in TRAIN_SUMS}
-        writer = TableWriter(folder / "events", {"wtg_gain": np.float32})
         done = 0
         needed = {name: EVENT_COLUMNS[name] for name in columns}
-        for chunk in iter_chunks(folder / "events", needed, self.rows_kept, CHUNK_ROWS):
-            gains = gain.transform(chunk["play_time_ms"], chunk["duration_ms"])
-            writer.append({"wtg_gain": gains})
-            train = chunk["split"] == SPLIT_CODES["train"]
-            signals = {name: chunk[LOG_COLUMN_OF[name]][train] for name in flags}
-            signals["aux"] = aux(signals)
-            signals["wtr"] = np.nan_to_num(wtr(chunk["play_time_ms"][train], chunk["duration_ms"][train]))
-            signals["wtg"] = gains[train] > gain.threshold
-            video = chunk["video"][train]
-            sums["exposures"] += np.bincount(video, minlength=n_videos + 1)
-            for name in TRAIN_SUMS[1:]:
-                sums[name] += np.bincount(video, weights=signals[name], minlength=n_videos + 1)
-            done += len(gains)
-            self._progress("computing the gain", done, self.rows_kept)
-        writer.close()
+        with TableWriter(folder / "events", {"wtg_gain": np.float32}) as writer:
+            for chunk in iter_chunks(folder / "events", needed, self.rows_kept, CHUNK_ROWS):
+                gains = gain.transform(chunk["play_time_ms"], chunk["duration_ms"])
+                writer.append({"wtg_gain": gains})
+                train = chunk["split"] == SPLIT_CODES["train"]
+                signals = {name: chunk[LOG_COLUMN_OF[name]][train] for name in flags}
+                signals["aux"] = aux(signals)
+                signals["wtr"] = np.nan_to_num(wtr(chunk["play_time_ms"][train], chunk["duration_ms"][train]))
+                signals["wtg"] = gains[train] > gain.threshold
+                video = chunk["video"][train]
+                sums["exposures"] += np.bincount(video, minlength=n_videos + 1)
+                for name in TRAIN_SUMS[1:]:
+                    sums[name] += np.bincount(video, weights=signals[name], minlength=n_videos + 1)
+                done += len(gains)
+                self._progress("computing the gain", done, self.rows_kept)
+            writer.close()
         stored: dict[str, npt.NDArray[Any]] = {
             f"train_{name}": values.astype(np.float32) for name, values in sums.items() if name != "exposures"
         }
