@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from svsim.data.prepare import prepare
+from svsim.data.conversion import prepare
 from svsim.data.store import FeedStore
 from svsim.world.presets import PRESETS
 from svsim.world.standin import write_standin

@@ -8,7 +8,7 @@ from pathlib import Path
 from tyro.conf import Positional
 
 from svsim.cli.output import console, print_json, task_progress
-from svsim.data.prepare import PrepareOptions, prepare
+from svsim.data.conversion import PrepareOptions, prepare
 from svsim.data.store import FeedStore
 
 __all__ = ["Prepare"]

@@ -3,7 +3,7 @@
 `prepare` turns the official files into a `FeedStore`, `open_store` opens one.
 """
 
-from svsim.data.prepare import PrepareOptions, prepare
+from svsim.data.conversion import PrepareOptions, prepare
 from svsim.data.store import FeedStore, open_store
 
 __all__ = ["FeedStore", "PrepareOptions", "open_store", "prepare"]

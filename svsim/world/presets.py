@@ -9,7 +9,7 @@ from pathlib import Path
 from types import MappingProxyType
 
 from svsim._version import __version__
-from svsim.data.prepare import prepare
+from svsim.data.conversion import prepare
 from svsim.data.store import FeedStore, open_store
 from svsim.errors import OutputError, StoreError, UnknownNameError
 from svsim.world.standin import StandIn, write_standin
