@@ -118,8 +118,7 @@ def test_a_folder_is_there_whole_or_not_at_all(tmp_path: Path) -> None:
     partial = writer.__enter__()
     (partial / "half").write_text("x")
     assert not (tmp_path / "out").exists()
-    with pytest.raises(ZeroDivisionError):
-        writer.__exit__(ZeroDivisionError, ZeroDivisionError(), None)
+    assert not writer.__exit__(ZeroDivisionError, ZeroDivisionError(), None), "the error goes on"
     assert list(tmp_path.iterdir()) == []
     with atomic_folder(tmp_path / "deep/out") as partial:
         (partial / "whole").write_text("x")
