@@ -19,6 +19,7 @@ import numpy.typing as npt
 
 import svsim.data.store as store_format
 from svsim._version import __version__
+from svsim.data.ahead import ahead, mapped
 from svsim.data.atomic import atomic_folder, write_file
 from svsim.data.columns import TableWriter, iter_chunks
 from svsim.data.layout import Sources, find_sources
@@ -34,7 +35,7 @@ from svsim.signals import AUX_WEIGHTS, GainAccumulator, WatchTimeGain, aux, wtr
 
 __all__ = ["EVENT_COLUMNS", "TRAIN_SUMS", "PrepareOptions", "prepare"]
 
-CHUNK_ROWS = 1 << 21
+CHUNK_ROWS = 1 << 20
 
 EVENT_COLUMNS: dict[str, npt.DTypeLike] = {
     "user": np.int32,
@@ -233,15 +234,15 @@ class _Conversion:
         n_events = np.zeros(n_users + 1, dtype=np.int64)
         done = 0
         with TableWriter(folder / "events", EVENT_COLUMNS) as writer:
-            for rows in spill:
-                done += len(rows)
-                rows = self._cleaned(rows)
+            # One range is sorted and cleaned while the one before it is written.
+            for read, rows in ahead((len(rows), self._cleaned(rows)) for rows in spill):
                 columns = {name: rows[name] for name in EVENT_COLUMNS if name in ROW.names}  # type: ignore[operator]
                 for bit, name in enumerate(FLAG_COLUMNS):
                     columns[name] = (rows["flags"] >> np.uint16(bit)) & np.uint16(1)
                 columns["split"] = split.codes(rows["date"])
                 writer.append(columns)
                 n_events += np.bincount(rows["user"], minlength=n_users + 1)
+                done += read
                 self._progress("sorting", done, spill.rows)
             self.rows_kept = writer.rows["user"]
             return writer.close(), n_events
@@ -278,19 +279,24 @@ class _Conversion:
         sums = {name: np.zeros(n_videos + 1) for name in TRAIN_SUMS}
         done = 0
         needed = {name: EVENT_COLUMNS[name] for name in columns}
+        chunks = iter_chunks(folder / "events", needed, self.rows_kept, CHUNK_ROWS)
+
+        def with_gain(chunk: dict[str, npt.NDArray[Any]]) -> tuple[dict[str, npt.NDArray[Any]], npt.NDArray[Any]]:
+            return chunk, gain.transform(chunk["play_time_ms"], chunk["duration_ms"])
+
         with TableWriter(folder / "events", {"wtg_gain": np.float32}) as writer:
-            for chunk in iter_chunks(folder / "events", needed, self.rows_kept, CHUNK_ROWS):
-                gains = gain.transform(chunk["play_time_ms"], chunk["duration_ms"])
+            for chunk, gains in mapped(with_gain, chunks):
                 writer.append({"wtg_gain": gains})
-                train = chunk["split"] == SPLIT_CODES["train"]
+                train = np.flatnonzero(chunk["split"] == SPLIT_CODES["train"])
                 signals = {name: chunk[LOG_COLUMN_OF[name]][train] for name in flags}
                 signals["aux"] = aux(signals)
                 signals["wtr"] = np.nan_to_num(wtr(chunk["play_time_ms"][train], chunk["duration_ms"][train]))
                 signals["wtg"] = gains[train] > gain.threshold
                 video = chunk["video"][train]
-                sums["exposures"] += np.bincount(video, minlength=n_videos + 1)
-                for name in TRAIN_SUMS[1:]:
-                    sums[name] += np.bincount(video, weights=signals[name], minlength=n_videos + 1)
+                signals["exposures"] = np.ones(len(video))
+                for name in TRAIN_SUMS:
+                    # In the order of the rows, so that the sums do not depend on the chunks.
+                    np.add.at(sums[name], video, signals[name].astype(np.float64))
                 done += len(gains)
                 self._progress("computing the gain", done, self.rows_kept)
             writer.close()

@@ -11,17 +11,16 @@ import codecs
 import contextlib
 import csv
 import hashlib
-import queue
 import re
-import threading
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
 
+from svsim.data.ahead import ahead
 from svsim.data.schema import INT64, Column, check_header
 from svsim.errors import DataError
 
@@ -38,10 +37,9 @@ _INTEGRAL = re.compile(r"[+-]?\d+(?:\.0*)?")
 _FRACTION = re.compile(r"[+-]?(?:\d+\.\d*|\.\d+)(?:[eE][+-]?\d+)?")
 
 Block = dict[str, "npt.NDArray[Any] | pa.Array"]
-"""Columns of one block by name: int64, float64 (NaN where empty), or an Arrow dictionary array of strings."""
+"""Columns of one block by name: integers, float64 (NaN where empty), or an Arrow dictionary array of strings."""
 
 Progress = Callable[[int], None]
-T = TypeVar("T")
 
 
 @dataclass
@@ -68,7 +66,7 @@ def read_blocks(source: Source, progress: Progress | None = None) -> Iterator[Bl
     """
     blocks = _parquet_blocks(source) if source.path.suffix == ".parquet" else _csv_blocks(source)
     seen = 0
-    for block in _ahead(blocks):
+    for block in ahead(blocks):
         source.rows += len(next(iter(block.values())))
         if progress is not None:
             progress(source.bytes - seen)
@@ -79,56 +77,20 @@ def read_blocks(source: Source, progress: Progress | None = None) -> Iterator[Bl
         raise DataError("expected rows, found only a header", where=str(source.path))
 
 
-def _ahead(items: Iterator[T]) -> Iterator[T]:
-    """Run an iterator one item ahead in a thread, so that parsing overlaps with what is done to the parsed."""
-    ready: queue.Queue[tuple[T | None, BaseException | None]] = queue.Queue(maxsize=1)
-    stop = threading.Event()
-
-    def put(entry: tuple[T | None, BaseException | None]) -> None:
-        while not stop.is_set():
-            with contextlib.suppress(queue.Full):
-                ready.put(entry, timeout=0.1)
-                return
-
-    def work() -> None:
-        try:
-            for item in items:
-                put((item, None))
-                if stop.is_set():
-                    return
-            put((None, None))
-        except BaseException as error:
-            put((None, error))
-
-    thread = threading.Thread(target=work, daemon=True)
-    thread.start()
-    try:
-        while True:
-            item, error = ready.get()
-            if error is not None:
-                raise error
-            if item is None:
-                return
-            yield item
-    finally:
-        stop.set()
-        thread.join()
-
-
 # --- CSV -------------------------------------------------------------------------------------------------------------
 
 
 def _csv_blocks(source: Source) -> Iterator[Block]:
     header: list[str] | None = None
     line = 1
-    for data in _ahead(_line_blocks(source)):
+    for data in ahead(_line_blocks(source)):
         text = data
         if header is None:
             header, text = _split_header(text, source)
             line += 1
         lines = text.count(b"\n") + (not text.endswith(b"\n")) if text else 0
         if lines:
-            block = _parse(text, header, source.schema, source.path, line)
+            block = _parse(text, header, source.schema, source.path, line, lines)
             if len(next(iter(block.values()))):
                 yield block
         line += lines
@@ -196,8 +158,8 @@ def _split_header(data: bytes, source: Source) -> tuple[list[str], bytes]:
     return header, rest
 
 
-def _parse(text: bytes, header: list[str], schema: Sequence[Column], path: Path, line: int) -> Block:
-    """Parse lines by pyarrow, leniently if need be; `line` is the number of the first."""
+def _parse(text: bytes, header: list[str], schema: Sequence[Column], path: Path, line: int, lines: int) -> Block:
+    """Parse `lines` lines by pyarrow, leniently if need be; `line` is the number of the first."""
     import pyarrow as pa
 
     # pyarrow takes 0x1F for an integer.
@@ -206,7 +168,7 @@ def _parse(text: bytes, header: list[str], schema: Sequence[Column], path: Path,
             if b"\0" in text:
                 break
             table = _arrow(text, header, schema, strict)
-            if table.num_rows != _filled_lines(text, table.num_rows):
+            if table.num_rows != lines and table.num_rows != _filled_lines(text):
                 break
             block = {column.name: _convert(table.column(column.name), column) for column in schema}
             _check_ranges(block, schema)
@@ -222,14 +184,15 @@ def _arrow(text: bytes, header: list[str], schema: Sequence[Column], strict: boo
     import pyarrow as pa
     from pyarrow import csv as arrow_csv
 
-    types = {"int": pa.int64(), "float": pa.float64(), "text": pa.dictionary(pa.int32(), pa.string())}
+    types = {"float": pa.float64(), "text": pa.dictionary(pa.int32(), pa.string())}
     return arrow_csv.read_csv(
         pa.BufferReader(text),
         read_options=arrow_csv.ReadOptions(column_names=header, block_size=1 << 20),
         parse_options=arrow_csv.ParseOptions(quote_char='"' if b'"' in text else False),
         convert_options=arrow_csv.ConvertOptions(
             column_types={
-                column.name: types[column.kind] if strict or column.kind != "int" else pa.string() for column in schema
+                column.name: types.get(column.kind) or (_integer_type(column) if strict else pa.string())
+                for column in schema
             },
             include_columns=[column.name for column in schema],
             null_values=[""],
@@ -238,10 +201,20 @@ def _arrow(text: bytes, header: list[str], schema: Sequence[Column], strict: boo
     )
 
 
-def _filled_lines(text: bytes, rows: int) -> int:
-    """Lines that are not blank; counted line by line only when the quick count does not agree with the rows."""
-    lines = text.count(b"\n") + (not text.endswith(b"\n"))
-    return lines if lines == rows else sum(1 for line in text.split(b"\n") if line)
+def _integer_type(column: Column) -> pa.DataType:
+    """The narrowest type that holds a column's range: what is narrow is parsed, copied and checked faster."""
+    import pyarrow as pa
+
+    for dtype, kind in ((np.int8, pa.int8()), (np.int16, pa.int16()), (np.int32, pa.int32())):
+        limits = np.iinfo(dtype)
+        if limits.min <= column.low and column.high <= limits.max:
+            return kind
+    return pa.int64()
+
+
+def _filled_lines(text: bytes) -> int:
+    """Lines that are not blank."""
+    return sum(1 for line in text.split(b"\n") if line)
 
 
 def _convert(column: pa.ChunkedArray, schema: Column) -> npt.NDArray[Any] | pa.Array:

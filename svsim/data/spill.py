@@ -85,13 +85,23 @@ class UserSpill:
                     self._file.seek(start * ROW.itemsize)
                     parts.append(np.fromfile(self._file, dtype=ROW, count=stop - start))
             if parts:
-                rows = np.concatenate(parts)
-                yield rows[np.lexsort((rows["time_ms"], rows["user"]))]
+                yield _sorted(np.concatenate(parts) if len(parts) > 1 else parts[0])
 
     def close(self) -> None:
         """Remove the file."""
         self._file.close()
         self._path.unlink(missing_ok=True)
+
+
+def _sorted(rows: npt.NDArray[Any]) -> npt.NDArray[Any]:
+    """Rows by user, then time; equal ones keep their order."""
+    user, time = rows["user"], rows["time_ms"]
+    same = user[1:] == user[:-1]
+    if ((user[1:] > user[:-1]) | (same & (time[1:] >= time[:-1]))).all():
+        return rows
+    # As plain words rows are copied faster than as records.
+    order = np.lexsort((time, user))
+    return rows.view(np.uint64).reshape(-1, WORDS).take(order, axis=0).view(ROW).reshape(-1)
 
 
 def drop_repeated(rows: npt.NDArray[Any]) -> npt.NDArray[Any]:
@@ -101,10 +111,18 @@ def drop_repeated(rows: npt.NDArray[Any]) -> npt.NDArray[Any]:
     for column in range(WORDS):
         key = (key ^ words[:, column]) * np.uint64(0x9E3779B97F4A7C15)
         key ^= key >> np.uint64(29)
-    order = np.argsort(key, kind="stable")
-    neighbours = np.flatnonzero(key[order][1:] == key[order][:-1])
-    if not len(neighbours):
+    order = np.argsort(key)
+    ordered = key[order]
+    same = ordered[1:] == ordered[:-1]
+    if not same.any():
         return rows
+    # Only the few whose key is shared are sorted stably, so that the first of equal rows is the one that stays.
+    shared = np.zeros(len(rows), dtype=bool)
+    shared[order[1:][same]] = True
+    shared[order[:-1][same]] = True
+    order = np.flatnonzero(shared)
+    order = order[np.argsort(key[order], kind="stable")]
+    neighbours = np.flatnonzero(key[order][1:] == key[order][:-1])
     earlier, later = order[neighbours], order[neighbours + 1]
     repeated = later[(words[earlier] == words[later]).all(axis=1)]
     keep = np.ones(len(rows), dtype=bool)

@@ -7,8 +7,9 @@ padding and for the unknown.
 from __future__ import annotations
 
 import datetime as dt
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +18,7 @@ import numpy.typing as npt
 
 from svsim.data.columns import HEADER_BYTES, column_path
 from svsim.data.reader import Block, Source, read_blocks
-from svsim.data.schema import USER_SCHEMA, VIDEO_SCHEMA
+from svsim.data.schema import USER_SCHEMA
 from svsim.errors import DataError
 from svsim.names import STATISTIC_COLUMNS
 
@@ -88,8 +89,13 @@ class _TextCodes:
         return order[codes], texts
 
 
-def _gather(sources: Iterable[Source], progress: Progress) -> tuple[dict[str, Array], dict[str, list[str]]]:
-    """Read whole tables: arrays by column, coded where they are text, and the texts."""
+def _gather(
+    sources: Iterable[Source], progress: Progress, convert: Mapping[str, Callable[[Array], Array]] | None = None
+) -> tuple[dict[str, Array], dict[str, list[str]]]:
+    """Read whole tables: arrays by column, coded where they are text, and the texts.
+
+    `convert` is applied to its columns block by block, so that a large table is held in its stored types only.
+    """
     parts: dict[str, list[Array]] = {}
     codes: dict[str, _TextCodes] = {}
     for source in sources:
@@ -97,6 +103,8 @@ def _gather(sources: Iterable[Source], progress: Progress) -> tuple[dict[str, Ar
             for name, values in block.items():
                 if not isinstance(values, np.ndarray):
                     values = codes.setdefault(name, _TextCodes()).add(values)
+                elif convert is not None and name in convert:
+                    values = convert[name](values)
                 parts.setdefault(name, []).append(values)
     columns = {name: np.concatenate(parts.pop(name)) for name in list(parts)}
     texts: dict[str, list[str]] = {}
@@ -166,8 +174,10 @@ def read_videos(sources: list[Source], progress: Progress = None) -> Table:
     Adds `author` (dense, from 1), `upload_date` (YYYYMMDD, 0 unknown) and `tag_set` (a code into `texts["tag_set"]`, lists
     of tag numbers); `video_duration` is 0 where the source has none (picture posts).
     """
-    columns, texts = _gather(sources, progress)
     where = str(sources[0].path)
+    whole = {name: partial(_whole, missing=missing, dtype=dtype, where=f"{where}, column {name}")
+             for name, (dtype, missing) in _WHOLE_VIDEO_COLUMNS.items()}  # fmt: skip
+    columns, texts = _gather(sources, progress, whole)
     columns, repeated = _by_id(columns, "video_id", where)
     table = Table({}, {}, repeated)
     out = table.columns
@@ -183,34 +193,32 @@ def read_videos(sources: list[Source], progress: Progress = None) -> Table:
     table.texts["tag_set"] = [_tags(text, where) for text in texts["tag"]]
     out["tag_set"] = _with_unknown(columns["tag"], np.int32)
     out["music_id"] = _with_unknown(columns["music_id"], np.int64)
-    for name, dtype, missing in (
-        ("video_duration", np.int32, 0),
-        ("server_width", np.int32, 0),
-        ("server_height", np.int32, 0),
-        ("visible_status", np.int16, -1),
-        ("music_type", np.int16, -1),
-    ):
-        out[name] = _with_unknown(
-            _whole(columns[name], missing, dtype, VIDEO_SCHEMA_BY_NAME[name], where), dtype, missing
-        )
+    for name, (dtype, missing) in _WHOLE_VIDEO_COLUMNS.items():
+        out[name] = _with_unknown(columns[name], dtype, missing)
     table.texts["author"] = [len(authors)]
     return table
 
 
-VIDEO_SCHEMA_BY_NAME = {column.name: column for column in VIDEO_SCHEMA}
+_WHOLE_VIDEO_COLUMNS: dict[str, tuple[type[np.signedinteger[Any]], int]] = {
+    "video_duration": (np.int32, 0),
+    "server_width": (np.int32, 0),
+    "server_height": (np.int32, 0),
+    "visible_status": (np.int16, -1),
+    "music_type": (np.int16, -1),
+}
+"""Columns that the files hold as floats with gaps: stored type, and what stands for a gap."""
 
 
-def _whole(values: Array, missing: int, dtype: npt.DTypeLike, column: Any, where: str) -> Array:
+def _whole(values: Array, *, missing: int, dtype: type[np.signedinteger[Any]], where: str) -> Array:
     """Whole numbers from a float column with gaps."""
-    filled = np.where(np.isnan(values), missing, values)
-    limits = np.iinfo(np.dtype(dtype))
-    wrong = np.flatnonzero((filled != np.trunc(filled)) | (filled < limits.min) | (filled > limits.max))
-    if len(wrong):
-        raise DataError(
-            f"expected a whole number up to {limits.max} or nothing, found {filled[wrong[0]]:g}",
-            where=f"{where}, column {column.name}",
-        )
-    return filled
+    filled = np.where(np.isnan(values), float(missing), values)
+    limits = np.iinfo(dtype)
+    with np.errstate(invalid="ignore"):
+        stored = filled.astype(dtype)
+    if not np.array_equal(stored, filled):
+        wrong = filled[np.argmax(stored != filled)]
+        raise DataError(f"expected a whole number up to {limits.max} or nothing, found {wrong:g}", where=where)
+    return np.asarray(stored)
 
 
 def _date_number(text: str, where: str) -> int:
