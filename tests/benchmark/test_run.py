@@ -285,3 +285,14 @@ def _die(*_: object) -> None:
 def test_a_killed_worker_is_explained() -> None:
     with pytest.raises(Exception, match="a worker process was killed"):
         list(ProcessExecutor(1).map(_die, [(1,)]))
+
+
+def test_the_real_log_ranks_the_rails(real_store: FeedStore) -> None:
+    """Oracle above popularity above random, and the platform's order near random's; about 520 sessions on 4 May."""
+    settings = {"split": "test", "horizon": 3, "session_gap_minutes": None, "seeds": 5}
+    results = run(spec(real_store, agents=("random", "popularity", "logged", "oracle"), **settings))
+    reward = {record["agent"]: record["metrics"]["reward"] for record in results.records}
+    assert results.records[0]["sessions"] == 518
+    assert reward["oracle"]["low"] > reward["popularity"]["high"]
+    assert reward["popularity"]["low"] > reward["random"]["high"]
+    assert reward["random"]["low"] < reward["logged"]["mean"] < reward["random"]["high"]
