@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TypedDict, Unpack
 
 import numpy as np
 import numpy.typing as npt
@@ -20,7 +21,7 @@ from svsim.errors import OptionError
 from svsim.signals import reward_weights as complete_weights
 from svsim.world.presets import find_store
 
-__all__ = ["ReplayEnv", "ReplayVectorEnv"]
+__all__ = ["ReplayArguments", "ReplayEnv", "ReplayVectorEnv"]
 
 
 @dataclass(frozen=True)
@@ -46,17 +47,32 @@ class _ReplaySetup(Setup):
         return ReplayRules(self.tape, rows=rows, candidates=self.candidates, history=self.history, horizon=self.horizon)
 
 
+class ReplayArguments(TypedDict, total=False):
+    """Arguments of Replay-v0 beside store and rendering; `ReplayEnv` says what they mean and what they are by default."""
+
+    split: str
+    candidates: int
+    history: int
+    reward_weights: Mapping[str, float] | None
+    on_illegal: OnIllegal
+    privileged: bool
+    horizon: int
+    session_gap_minutes: float | None
+    min_videos: int | None
+
+
 def _set_up(
     store: str | Path | FeedStore,
-    split: str,
-    candidates: int,
-    history: int,
-    reward_weights: Mapping[str, float] | None,
-    on_illegal: OnIllegal,
-    privileged: bool,
-    horizon: int,
-    session_gap_minutes: float | None,
-    min_videos: int | None,
+    *,
+    split: str = "test",
+    candidates: int = 20,
+    history: int = 50,
+    reward_weights: Mapping[str, float] | None = None,
+    on_illegal: OnIllegal = "penalise",
+    privileged: bool = False,
+    horizon: int = 10,
+    session_gap_minutes: float | None = 30.0,
+    min_videos: int | None = None,
 ) -> _ReplaySetup:
     for name, value in (("candidates", candidates), ("history", history), ("horizon", horizon)):
         if value < 1:
@@ -154,17 +170,17 @@ class ReplayEnv(SingleEnv):
     v0: first.
 
     Args:
-        store: A store's path, a `FeedStore`, or the name of a synthetic preset.
-        split: `train`, `valid` or `test`.
-        candidates: K, slots on offer.
-        history: L, events in `history`.
-        reward_weights: Weight of each signal; a signal that is not named weighs nothing. None: 1 each.
-        on_illegal: `penalise` or `raise`.
-        privileged: Whether infos tell the true rewards; for agents that cheat on purpose.
+        store: A store's path, a `FeedStore`, or the name of a synthetic preset; by default `"small"`.
         render_mode: None, `ansi` or `rgb_array`.
-        horizon: Steps after which an episode is truncated.
-        session_gap_minutes: A longer pause ends a session; None takes all of a user's rows in the split.
-        min_videos: Shorter sessions are not served; None means `candidates`.
+        split: `train`, `valid` or `test`; by default `"test"`.
+        candidates: K, slots on offer; 20.
+        history: L, events in `history`; 50.
+        reward_weights: Weight of each signal; a signal that is not named weighs nothing. None, the default: 1 each.
+        on_illegal: `"penalise"`, the default, or `"raise"`.
+        privileged: Whether infos tell the true rewards, for agents that cheat on purpose; False.
+        horizon: Steps after which an episode is truncated; 10.
+        session_gap_minutes: A longer pause ends a session; 30. None takes all of a user's rows in the split.
+        min_videos: Shorter sessions are not served. None, the default, means `candidates`.
 
     Attributes:
         skipped_sessions: Sessions of the split that are too short to be served.
@@ -180,30 +196,10 @@ class ReplayEnv(SingleEnv):
         self,
         store: str | Path | FeedStore = "small",
         *,
-        split: str = "test",
-        candidates: int = 20,
-        history: int = 50,
-        reward_weights: Mapping[str, float] | None = None,
-        on_illegal: OnIllegal = "penalise",
-        privileged: bool = False,
         render_mode: RenderMode | None = None,
-        horizon: int = 10,
-        session_gap_minutes: float | None = 30.0,
-        min_videos: int | None = None,
+        **arguments: Unpack[ReplayArguments],
     ) -> None:
-        setup = _set_up(
-            store,
-            split,
-            candidates,
-            history,
-            reward_weights,
-            on_illegal,
-            privileged,
-            horizon,
-            session_gap_minutes,
-            min_videos,
-        )
-        super().__init__(setup, render_mode)
+        super().__init__(_set_up(store, **arguments), render_mode)
 
 
 class ReplayVectorEnv(BatchEnv):
@@ -220,17 +216,8 @@ class ReplayVectorEnv(BatchEnv):
     Args:
         num_envs: B.
         copy: False returns views that the next step overwrites.
-        store: As in `ReplayEnv`, like the rest.
-        split: See `ReplayEnv`.
-        candidates: See `ReplayEnv`.
-        history: See `ReplayEnv`.
-        reward_weights: See `ReplayEnv`.
-        on_illegal: See `ReplayEnv`.
-        privileged: See `ReplayEnv`.
-        render_mode: See `ReplayEnv`.
-        horizon: See `ReplayEnv`.
-        session_gap_minutes: See `ReplayEnv`.
-        min_videos: See `ReplayEnv`.
+        store: As in `ReplayEnv`; so are the further arguments.
+        render_mode: None, `ansi` or `rgb_array`; `render` gives a frame a row.
     """
 
     def __init__(
@@ -239,27 +226,7 @@ class ReplayVectorEnv(BatchEnv):
         store: str | Path | FeedStore = "small",
         *,
         copy: bool = True,
-        split: str = "test",
-        candidates: int = 20,
-        history: int = 50,
-        reward_weights: Mapping[str, float] | None = None,
-        on_illegal: OnIllegal = "penalise",
-        privileged: bool = False,
         render_mode: RenderMode | None = None,
-        horizon: int = 10,
-        session_gap_minutes: float | None = 30.0,
-        min_videos: int | None = None,
+        **arguments: Unpack[ReplayArguments],
     ) -> None:
-        setup = _set_up(
-            store,
-            split,
-            candidates,
-            history,
-            reward_weights,
-            on_illegal,
-            privileged,
-            horizon,
-            session_gap_minutes,
-            min_videos,
-        )
-        super().__init__(setup, num_envs, copy, render_mode)
+        super().__init__(_set_up(store, **arguments), num_envs, copy, render_mode)

@@ -63,7 +63,7 @@ class ProcessExecutor:
             return
         # Forked processes would inherit threads' locks; spawned ones begin clean.
         context = multiprocessing.get_context("spawn")
-        pool = ProcessPoolExecutor(min(self.workers, len(tasks)), mp_context=context, initializer=_leave_interrupts)
+        pool = ProcessPoolExecutor(min(self.workers, len(tasks)), mp_context=context, initializer=_end_at_interrupts)
         try:
             numbers = {pool.submit(function, *task): number for number, task in enumerate(tasks)}
             for future in as_completed(numbers):
@@ -78,9 +78,9 @@ class ProcessExecutor:
             pool.shutdown(wait=True, cancel_futures=True)
 
 
-def _leave_interrupts() -> None:
-    """Ctrl-C is the parent's to handle."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
+def _end_at_interrupts() -> None:
+    """Ctrl-C reaches the whole process group: workers end without a word, the parent says what is to be said."""
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
 
 
 EXECUTORS = ("serial", "processes")

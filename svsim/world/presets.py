@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
 import tempfile
 from collections.abc import Mapping
@@ -10,7 +11,7 @@ from types import MappingProxyType
 
 from svsim._version import __version__
 from svsim.data.conversion import prepare
-from svsim.data.store import FeedStore, open_store
+from svsim.data.store import VERSION, FeedStore, open_store
 from svsim.errors import OutputError, StoreError, UnknownNameError
 from svsim.world.standin import StandIn, write_standin
 
@@ -41,7 +42,9 @@ def preset_store(name: str) -> FeedStore:
     """
     if name not in PRESETS:
         raise UnknownNameError(f"expected a preset of {', '.join(PRESETS)}, found {name!r}", where="store")
-    path = home() / "stores" / f"{name}-{__version__}"
+    # What another version would have made, or another size, lies elsewhere.
+    made_by = hashlib.sha256(f"{__version__} {VERSION} {PRESETS[name]}".encode()).hexdigest()[:8]
+    path = home() / "stores" / f"{name}-{made_by}"
     try:
         return open_store(path)
     except StoreError:
