@@ -18,7 +18,7 @@ class Download:
     """Fetch a release of KuaiRand (CC BY-SA 4.0): goes on where it stopped, checks its MD5, unpacks it."""
 
     release: Positional[Literal["pure", "1k", "27k"]]
-    """Which release: 24 MB, 0.8 GB or 23 GB packed."""
+    """Which release; 1k takes several GB when unpacked, 27k far more."""
     out: Path
     """Folder that the release is unpacked into."""
     url: str | None = None

@@ -19,42 +19,22 @@ import numpy.typing as npt
 
 import svsim.data.store as store_format
 from svsim._version import __version__
-from svsim.data.ahead import ahead, mapped
+from svsim.data.ahead import ahead
 from svsim.data.atomic import atomic_folder, write_file
-from svsim.data.columns import TableWriter, iter_chunks
+from svsim.data.columns import TableWriter
+from svsim.data.gains import EventFiles
 from svsim.data.layout import Sources, find_sources
 from svsim.data.reader import Block, Source, read_blocks
 from svsim.data.schema import LOG_SCHEMA, STATISTIC_SCHEMA, USER_SCHEMA, VIDEO_SCHEMA
-from svsim.data.spill import FLAG_COLUMNS, ROW, UserSpill, drop_repeated
+from svsim.data.spill import EVENT_COLUMNS, FLAG_COLUMNS, ROW, UserSpill, drop_repeated
 from svsim.data.splits import SPLIT_CODES, DateSplit, SplitRule, choose_split, parse_date
 from svsim.data.store import FeedStore, fingerprint_of, is_store, open_store
 from svsim.data.tables import IdMap, Table, read_users, read_videos, write_statistics
 from svsim.errors import DataError, OutputError
-from svsim.names import INFLUENCER, INFLUENCER_FANS, LOG_COLUMN_OF, NORMAL
-from svsim.signals import AUX_WEIGHTS, GainAccumulator, WatchTimeGain, aux, wtr
+from svsim.names import INFLUENCER, INFLUENCER_FANS, NORMAL
+from svsim.signals import WatchTimeGain
 
-__all__ = ["EVENT_COLUMNS", "TRAIN_SUMS", "PrepareOptions", "prepare"]
-
-CHUNK_ROWS = 1 << 20
-
-EVENT_COLUMNS: dict[str, npt.DTypeLike] = {
-    "user": np.int32,
-    "video": np.int32,
-    "time_ms": np.int64,
-    "date": np.int32,
-    "hour": np.uint8,
-    "tab": np.uint8,
-    "play_time_ms": np.int32,
-    "duration_ms": np.int32,
-    **dict.fromkeys(FLAG_COLUMNS, np.uint8),
-    "profile_stay_time": np.int32,
-    "comment_stay_time": np.int32,
-    "split": np.uint8,
-}
-"""Columns written in the second pass; `wtg_gain` (float32) follows in the third."""
-
-TRAIN_SUMS = ("exposures", "click", "long_view", "wtr", "wtg", "aux")
-"""Sums over a video's training rows, stored as `train_…` columns of the videos."""
+__all__ = ["PrepareOptions", "prepare"]
 
 Progress = Callable[[str, int, int], None]
 """Told of each step: its name, what of it is done, and its whole."""
@@ -167,8 +147,9 @@ class _Conversion:
         split, tables["events"], n_events = self._events(folder, user_map, video_map)
         users.columns["n_events"] = n_events
         users.columns["first_event"] = np.cumsum(n_events) - n_events
-        gain = self._fit_gain(folder)
-        sums = self._add_gain(folder, gain, len(video_map))
+        events = EventFiles(folder / "events", self.rows_kept, self._progress)
+        gain = events.fit_gain(self.options.wtg_preset, self.options.wtg_fit)
+        sums = events.add_gain(gain, len(video_map))
         tables["events"]["columns"]["wtg_gain"] = np.dtype(np.float32).str
         videos.columns.update(sums)
         for name, table in (("users", users), ("videos", videos)):
@@ -258,53 +239,6 @@ class _Conversion:
             self.dropped[reason] += int((hit & keep).sum())
             keep &= ~hit
         return unique if keep.all() else unique[keep]
-
-    # --- third pass: watch-time gain, training sums -------------------------------------------------------------------
-
-    def _fit_gain(self, folder: Path) -> WatchTimeGain:
-        accumulator = GainAccumulator(self.options.wtg_preset)
-        needed = {name: EVENT_COLUMNS[name] for name in ("play_time_ms", "duration_ms", "split")}
-        done = 0
-        for chunk in iter_chunks(folder / "events", needed, self.rows_kept, CHUNK_ROWS):
-            chosen = chunk["split"] == SPLIT_CODES["train"] if self.options.wtg_fit == "train" else slice(None)
-            accumulator.update(chunk["play_time_ms"][chosen], chunk["duration_ms"][chosen])
-            done += len(chunk["split"])
-            self._progress("fitting the gain", done, self.rows_kept)
-        return accumulator.fit()
-
-    def _add_gain(self, folder: Path, gain: WatchTimeGain, n_videos: int) -> dict[str, npt.NDArray[Any]]:
-        """Append the gain of every event; returns the videos' sums over the training split."""
-        flags = [*AUX_WEIGHTS["default"], "click", "long_view"]
-        columns = ["video", "play_time_ms", "duration_ms", "split", *(LOG_COLUMN_OF[name] for name in flags)]
-        sums = {name: np.zeros(n_videos + 1) for name in TRAIN_SUMS}
-        done = 0
-        needed = {name: EVENT_COLUMNS[name] for name in columns}
-        chunks = iter_chunks(folder / "events", needed, self.rows_kept, CHUNK_ROWS)
-
-        def with_gain(chunk: dict[str, npt.NDArray[Any]]) -> tuple[dict[str, npt.NDArray[Any]], npt.NDArray[Any]]:
-            return chunk, gain.transform(chunk["play_time_ms"], chunk["duration_ms"])
-
-        with TableWriter(folder / "events", {"wtg_gain": np.float32}) as writer:
-            for chunk, gains in mapped(with_gain, chunks):
-                writer.append({"wtg_gain": gains})
-                train = np.flatnonzero(chunk["split"] == SPLIT_CODES["train"])
-                signals = {name: chunk[LOG_COLUMN_OF[name]][train] for name in flags}
-                signals["aux"] = aux(signals)
-                signals["wtr"] = np.nan_to_num(wtr(chunk["play_time_ms"][train], chunk["duration_ms"][train]))
-                signals["wtg"] = gains[train] > gain.threshold
-                video = chunk["video"][train]
-                signals["exposures"] = np.ones(len(video))
-                for name in TRAIN_SUMS:
-                    # In the order of the rows, so that the sums do not depend on the chunks.
-                    np.add.at(sums[name], video, signals[name].astype(np.float64))
-                done += len(gains)
-                self._progress("computing the gain", done, self.rows_kept)
-            writer.close()
-        stored: dict[str, npt.NDArray[Any]] = {
-            f"train_{name}": values.astype(np.float32) for name, values in sums.items() if name != "exposures"
-        }
-        stored["train_exposures"] = sums["exposures"].astype(np.int32)
-        return stored
 
     # --- manifest -----------------------------------------------------------------------------------------------------
 

@@ -11,7 +11,6 @@ import codecs
 import contextlib
 import csv
 import hashlib
-import re
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -21,7 +20,9 @@ import numpy as np
 import numpy.typing as npt
 
 from svsim.data.ahead import ahead
-from svsim.data.schema import INT64, Column, check_header
+from svsim.data.faults import first_fault
+from svsim.data.parquet import parquet_blocks
+from svsim.data.schema import Column, check_header, in_range
 from svsim.errors import DataError
 
 if TYPE_CHECKING:
@@ -30,11 +31,7 @@ if TYPE_CHECKING:
 __all__ = ["Block", "Source", "read_blocks"]
 
 BLOCK_BYTES = 1 << 24
-PARQUET_ROWS = 1 << 17
 LONGEST_LINE = 1 << 20
-
-_INTEGRAL = re.compile(r"[+-]?\d+(?:\.0*)?")
-_FRACTION = re.compile(r"[+-]?(?:\d+\.\d*|\.\d+)(?:[eE][+-]?\d+)?")
 
 Block = dict[str, "npt.NDArray[Any] | pa.Array"]
 """Columns of one block by name: integers, float64 (NaN where empty), or an Arrow dictionary array of strings."""
@@ -64,7 +61,7 @@ def read_blocks(source: Source, progress: Progress | None = None) -> Iterator[Bl
     Raises:
         DataError: The file is not what its schema says, with file, line and column.
     """
-    blocks = _parquet_blocks(source) if source.path.suffix == ".parquet" else _csv_blocks(source)
+    blocks = parquet_blocks(source) if source.path.suffix == ".parquet" else _csv_blocks(source)
     seen = 0
     for block in ahead(blocks):
         source.rows += len(next(iter(block.values())))
@@ -173,7 +170,7 @@ def _parse(text: bytes, header: list[str], schema: Sequence[Column], path: Path,
             block = {column.name: _convert(table.column(column.name), column) for column in schema}
             _check_ranges(block, schema)
             return block
-    raise _first_fault(text, header, schema, path, line)
+    raise first_fault(text, header, schema, path, line)
 
 
 class _Refused(Exception):
@@ -240,156 +237,5 @@ def _convert(column: pa.ChunkedArray, schema: Column) -> npt.NDArray[Any] | pa.A
 def _check_ranges(block: Block, schema: Sequence[Column]) -> None:
     for column in schema:
         values = block[column.name]
-        if column.kind == "int" and column.bounded and len(values) and not _in_range(np.asarray(values), column).all():
+        if column.kind == "int" and column.bounded and len(values) and not in_range(np.asarray(values), column).all():
             raise _Refused
-
-
-def _in_range(values: npt.NDArray[Any], column: Column) -> npt.NDArray[np.bool_]:
-    if values.min() < column.low or values.max() > column.high:
-        return (values >= column.low) & (values <= column.high)
-    if column.date:
-        month, day = values // 100 % 100, values % 100
-        return (month >= 1) & (month <= 12) & (day >= 1) & (day <= 31)
-    return np.ones(1, dtype=bool)
-
-
-def _first_fault(text: bytes, header: list[str], schema: Sequence[Column], path: Path, line: int) -> DataError:
-    """Find the first line at fault, by plain Python."""
-    lines = text.split(b"\n")
-    unfinished = not text.endswith(b"\n")
-    for number, raw in enumerate(lines, start=line):
-        if not raw:
-            continue
-        problem = _line_fault(raw, header, schema)
-        if problem:
-            where, what = problem
-            if unfinished and number == line + len(lines) - 1:
-                what += ": the file ends in the middle of a row"
-            return DataError(
-                what,
-                where=f"{path}, line {number}{where}",
-                remedy="mend the line, or fetch the file again",
-            )
-    return DataError("expected CSV rows, found what no parser reads", where=f"{path}, from line {line}")
-
-
-def _line_fault(raw: bytes, header: list[str], schema: Sequence[Column]) -> tuple[str, str] | None:
-    """What is wrong with one line: (where in it, what), or None."""
-    if b"\0" in raw:
-        return "", "expected text, found NUL bytes"
-    try:
-        text = raw.decode("utf-8")
-    except UnicodeDecodeError as error:
-        return f", byte {error.start + 1}", "expected UTF-8 text, found other bytes"
-    try:
-        rows = list(csv.reader([text], strict=True))
-    except csv.Error as error:
-        return "", f"expected a CSV row, found a quoting fault ({error})"
-    cells = rows[0] if rows else []
-    if [cell.strip() for cell in cells] == header:
-        return "", "expected a row, found a second header"
-    if len(cells) != len(header):
-        return "", f"expected {len(header)} cells, found {len(cells)}"
-    by_name = dict(zip(header, cells, strict=True))
-    for column in schema:
-        what = _cell_fault(by_name[column.name].strip(), column)
-        if what:
-            return f", column {column.name}", f"expected {column.expectation}, found {what}"
-    return None
-
-
-def _cell_fault(cell: str, column: Column) -> str | None:
-    if column.kind == "text":
-        return None
-    shown = repr(cell if len(cell) <= 40 else cell[:37] + "…")
-    if column.kind == "float":
-        try:
-            float(cell or "nan")
-        except ValueError:
-            return shown
-        return None
-    if not cell:
-        return "an empty cell"
-    if not _INTEGRAL.fullmatch(cell) or not cell.isascii():
-        return f"the fraction {shown}" if _FRACTION.fullmatch(cell) else shown
-    value = int(cell.partition(".")[0])
-    if not INT64[0] <= value <= INT64[1]:
-        return f"{shown}, which does not fit 64 bits"
-    return None if _in_range(np.array([value]), column).all() else shown
-
-
-# --- Parquet ---------------------------------------------------------------------------------------------------------
-
-
-def _parquet_blocks(source: Source) -> Iterator[Block]:
-    import pyarrow as pa
-    import pyarrow.parquet as pq
-
-    where = str(source.path)
-    try:
-        for data in _file_bytes(source.path):
-            source._hash.update(data)
-        file = pq.ParquetFile(source.path)
-    except (pa.ArrowException, OSError) as error:
-        raise DataError(f"expected a Parquet file, found {_first_line(error)}", where=where) from error
-    with file:
-        check_header(file.schema_arrow.names, source.schema, where)
-        size, rows = source.path.stat().st_size, max(file.metadata.num_rows, 1)
-        done = 0
-        batches = file.iter_batches(PARQUET_ROWS, columns=[column.name for column in source.schema])
-        while True:
-            try:
-                batch = next(batches, None)
-            except (pa.ArrowException, OSError) as error:
-                raise DataError(f"expected a Parquet file, found {_first_line(error)}", where=where) from error
-            if batch is None:
-                return
-            if batch.num_rows:
-                yield {
-                    column.name: _parquet_column(batch.column(column.name), column, where, done)
-                    for column in source.schema
-                }
-            done += batch.num_rows
-            source.bytes = size * done // rows
-
-
-def _parquet_column(array: pa.Array, column: Column, where: str, done: int) -> npt.NDArray[Any] | pa.Array:
-    import pyarrow as pa
-    import pyarrow.compute as pc
-
-    place = f"{where}, column {column.name}"
-    try:
-        if column.kind == "text":
-            if pa.types.is_dictionary(array.type):
-                array = array.dictionary_decode()
-            if not (pa.types.is_string(array.type) or pa.types.is_large_string(array.type)):
-                raise DataError(f"expected text, found {array.type}", where=place)
-            return pc.fill_null(array.cast(pa.string()), "").dictionary_encode()
-        if not (pa.types.is_integer(array.type) or pa.types.is_floating(array.type)):
-            raise DataError(f"expected numbers, found {array.type}", where=place)
-        if column.kind == "float":
-            return np.asarray(array.cast(pa.float64(), safe=False).to_numpy(zero_copy_only=False))
-        values = array.cast(pa.int64())
-    except pa.ArrowInvalid as error:
-        raise DataError(f"expected {column.expectation}, found {_first_line(error)}", where=place) from error
-    if values.null_count:
-        row = int(np.flatnonzero(np.asarray(values.is_null()))[0]) + done + 1
-        raise DataError(f"expected {column.expectation}, found nothing", where=f"{place}, row {row}")
-    numbers = np.asarray(values.to_numpy(zero_copy_only=False))
-    outside = np.flatnonzero(~_in_range(numbers, column)) if len(numbers) else numbers
-    if len(outside):
-        found = int(numbers[outside[0]])
-        raise DataError(
-            f"expected {column.expectation}, found {found}", where=f"{place}, row {int(outside[0]) + done + 1}"
-        )
-    return numbers
-
-
-def _file_bytes(path: Path) -> Iterator[bytes]:
-    with path.open("rb") as file:
-        while data := file.read(BLOCK_BYTES):
-            yield data
-
-
-def _first_line(error: Exception) -> str:
-    return str(error).splitlines()[0] if str(error) else type(error).__name__

@@ -5,12 +5,15 @@ from __future__ import annotations
 import difflib
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Literal
+from typing import Any, Literal
+
+import numpy as np
+import numpy.typing as npt
 
 from svsim import names
 from svsim.errors import DataError
 
-__all__ = ["LOG_SCHEMA", "STATISTIC_SCHEMA", "USER_SCHEMA", "VIDEO_SCHEMA", "Column", "check_header"]
+__all__ = ["LOG_SCHEMA", "STATISTIC_SCHEMA", "USER_SCHEMA", "VIDEO_SCHEMA", "Column", "check_header", "in_range"]
 
 INT64 = (-(2**63), 2**63 - 1)
 INT32 = (-(2**31), 2**31 - 1)
@@ -120,3 +123,13 @@ def check_header(found: Sequence[str], schema: Sequence[Column], where: str) -> 
         raise DataError(problem, where=where, remedy=f"rename it to {missing[0]!r}")
     shown = ", ".join(found)[:80]
     raise DataError(f"expected a column {missing[0]!r}, found the columns {shown!r}", where=where)
+
+
+def in_range(values: npt.NDArray[Any], column: Column) -> npt.NDArray[np.bool_]:
+    """Which values a column may hold; where all may, an array of one True will do."""
+    if values.min() < column.low or values.max() > column.high:
+        return (values >= column.low) & (values <= column.high)
+    if column.date:
+        month, day = values // 100 % 100, values % 100
+        return (month >= 1) & (month <= 12) & (day >= 1) & (day <= 31)
+    return np.ones(1, dtype=bool)

@@ -9,7 +9,7 @@ from typing import Any, BinaryIO
 import numpy as np
 import numpy.typing as npt
 
-__all__ = ["FLAG_COLUMNS", "ROW", "UserSpill", "drop_repeated"]
+__all__ = ["EVENT_COLUMNS", "FLAG_COLUMNS", "ROW", "UserSpill", "drop_repeated"]
 
 FLAG_COLUMNS = (
     "is_click",
@@ -40,6 +40,22 @@ ROW = np.dtype(
     ]
 )
 """One spilled log row: 40 bytes without padding, so that rows compare as five 64-bit words."""
+
+EVENT_COLUMNS: dict[str, npt.DTypeLike] = {
+    "user": np.int32,
+    "video": np.int32,
+    "time_ms": np.int64,
+    "date": np.int32,
+    "hour": np.uint8,
+    "tab": np.uint8,
+    "play_time_ms": np.int32,
+    "duration_ms": np.int32,
+    **dict.fromkeys(FLAG_COLUMNS, np.uint8),
+    "profile_stay_time": np.int32,
+    "comment_stay_time": np.int32,
+    "split": np.uint8,
+}
+"""Columns written in the second pass; `wtg_gain` (float32) follows in the third."""
 
 WORDS = ROW.itemsize // 8
 

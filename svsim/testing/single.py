@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import inspect
+import warnings
 from typing import Any
 
 import gymnasium as gym
@@ -29,12 +29,15 @@ def check_env(env: gym.Env[Any, Any], *, seed: int = 0) -> None:
         seed: Of the episodes that are played.
 
     Raises:
-        CheckFailed: One of svsim's promises is broken.
-        Exception: What Gymnasium's checker raises.
+        CheckFailed: A promise is broken, or Gymnasium's checker fails or warns.
     """
     bare = env.unwrapped
-    skip_render = "skip_render_check" in inspect.signature(gymnasium_check_env).parameters
-    gymnasium_check_env(bare, **({"skip_render_check": bare.render_mode is None} if skip_render else {}))
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        try:
+            gymnasium_check_env(bare, skip_render_check=bare.render_mode is None)
+        except (AssertionError, Warning) as error:
+            raise CheckFailed(" ".join(str(error).split()), where="Gymnasium's check_env") from error
     check_finite_bounds(bare.observation_space, "observation_space")
     first, second = (_play(bare, seed) for _ in range(2))
     ensure(len(first) == len(second), f"expected {len(first)} steps again, found {len(second)}", "same seed")

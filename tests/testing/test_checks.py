@@ -13,7 +13,7 @@ from gymnasium.vector import AutoresetMode
 from svsim.agents import Agent, ScoringAgent
 from svsim.data import FeedStore
 from svsim.envs import ReplayEnv, ReplayVectorEnv
-from svsim.errors import CheckFailed, SvsimError
+from svsim.errors import CheckFailed
 from svsim.testing import check_agent, check_env, check_vector_env
 
 
@@ -107,9 +107,9 @@ class DoubleVector(ReplayEnv):
         return *rest, info | {"reward_vector": info["reward_vector"].astype(np.float64)}
 
 
-@pytest.mark.parametrize(("cls", "message"), [(Restless, "[Dd]etermin|same seed|equal"), (DoubleVector, "float32")])
+@pytest.mark.parametrize(("cls", "message"), [(Restless, "Gymnasium's check_env"), (DoubleVector, "float32")])
 def test_faults_of_single_environments_are_found(store: FeedStore, cls: type[ReplayEnv], message: str) -> None:
-    with pytest.raises((SvsimError, AssertionError), match=message):
+    with pytest.raises(CheckFailed, match=message):
         check_env(cls(store, candidates=4))
 
 
