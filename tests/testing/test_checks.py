@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Callable
 from typing import Any
 
@@ -20,7 +21,7 @@ from svsim.testing import check_agent, check_env, check_vector_env
 def vector(store: FeedStore, cls: type[ReplayVectorEnv], **arguments: object) -> ReplayVectorEnv:
     """A vector environment of a class that is not registered, with the spec of the one that is."""
     env = cls(4, store, candidates=5, **arguments)
-    env.spec = gym.spec("svsim/Replay-v0")
+    env.spec = copy.deepcopy(gym.spec("svsim/Replay-v0"))
     env.spec.kwargs = {"store": store, "candidates": 5, **arguments}
     return env
 
@@ -107,7 +108,14 @@ class DoubleVector(ReplayEnv):
         return *rest, info | {"reward_vector": info["reward_vector"].astype(np.float64)}
 
 
-@pytest.mark.parametrize(("cls", "message"), [(Restless, "Gymnasium's check_env"), (DoubleVector, "float32")])
+class Careless(ReplayEnv):
+    def reset(self, *, seed: Any = None, options: Any = None) -> Any:
+        return super().reset(seed=None, options=options)
+
+
+@pytest.mark.parametrize(
+    ("cls", "message"), [(Careless, "Gymnasium's check_env"), (Restless, "same seed"), (DoubleVector, "float32")]
+)
 def test_faults_of_single_environments_are_found(store: FeedStore, cls: type[ReplayEnv], message: str) -> None:
     with pytest.raises(CheckFailed, match=message):
         check_env(cls(store, candidates=4))
