@@ -91,6 +91,10 @@ class ReplayRules(Rules):
         """Whose episode each row plays: `user_id` (the source's), `group`, `episode_key`."""
         return {"user_id": self._source_user.copy(), "group": self._group.copy(), "episode_key": self._episode.copy()}
 
+    def video_ids(self) -> Array:
+        """(B, K) the source's ids of the videos on offer, −1 in an empty slot."""
+        return np.asarray(self.tape.video_id.take(self._slot))
+
     def begin(self, rows: Array, keys: npt.NDArray[np.uint64]) -> None:
         """Open the episodes `keys` in the rows numbered `rows`."""
         tape = self.tape

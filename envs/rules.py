@@ -55,6 +55,10 @@ class Rules(ABC):
         """Whose episode each row plays: new arrays (B,)."""
 
     @abstractmethod
+    def video_ids(self) -> Array:
+        """(B, K) the source's ids of the videos on offer, −1 in an empty slot."""
+
+    @abstractmethod
     def begin(self, rows: Array, keys: npt.NDArray[np.uint64]) -> None:
         """Open the episodes `keys` in the rows numbered `rows`."""
 

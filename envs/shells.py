@@ -160,7 +160,7 @@ class SingleEnv(gym.Env[Observation, Any]):
             return None
         if not self._episodes.started:
             raise _not_reset()
-        text = feed_text(self._observation(), self._setup.candidate_features, self._last)
+        text = feed_text(self._rules, 0, self._setup.candidate_features, self._last)
         return text if self.render_mode == "ansi" else text_frame(text)
 
     def _observation(self) -> Observation:
@@ -202,6 +202,7 @@ class BatchEnv(VectorEnv[Observation, Array, Array]):
         self._every = np.ones(num_envs, dtype=bool)
         self._every.flags.writeable = False
         self._last: dict[str, Any] | None = None
+        self._fresh = self._every
 
     def reset(
         self, *, seed: int | Sequence[int | None] | None = None, options: dict[str, Any] | None = None
@@ -230,8 +231,7 @@ class BatchEnv(VectorEnv[Observation, Array, Array]):
         if len(rows):
             self._end(rows, ended, outcome, infos)
         self._add_privileged(infos)
-        if self.render_mode is not None:
-            self._last = outcome.info
+        self._last, self._fresh = outcome.info, ended
         return self._observation(), outcome.reward, outcome.terminated, outcome.truncated, infos
 
     def _end(self, rows: Array, ended: Array, outcome: Step, infos: dict[str, Any]) -> None:
@@ -272,12 +272,9 @@ class BatchEnv(VectorEnv[Observation, Array, Array]):
             return None
         if not self._episodes.started:
             raise _not_reset()
+        names, last = self._setup.candidate_features, self._last
         texts = [
-            feed_text(
-                {name: values[row] for name, values in self._rules.observation().items()},
-                self._setup.candidate_features,
-                None if self._last is None else row_of(self._last, row),
-            )
+            feed_text(self._rules, row, names, None if last is None or self._fresh[row] else row_of(last, row))
             for row in range(self.num_envs)
         ]
         return tuple(texts if self.render_mode == "ansi" else map(text_frame, texts))

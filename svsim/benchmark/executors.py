@@ -20,9 +20,6 @@ T = TypeVar("T")
 class Executor(Protocol):
     """Runs tasks in any order and gives each one's number with its result as soon as it is there."""
 
-    shares_memory: bool
-    """Whether a task may call back into the caller, for progress."""
-
     def map(self, function: Callable[..., T], tasks: list[tuple[Any, ...]]) -> Iterator[tuple[int, T]]:
         """Run `function(*task)` for each task."""
         ...
@@ -30,8 +27,6 @@ class Executor(Protocol):
 
 class SerialExecutor:
     """One task after another, in this process."""
-
-    shares_memory = True
 
     def map(self, function: Callable[..., T], tasks: list[tuple[Any, ...]]) -> Iterator[tuple[int, T]]:
         """Run `function(*task)` for each task, in order."""
@@ -45,8 +40,6 @@ class ProcessExecutor:
     Args:
         workers: How many; by default as many as this process may use cores.
     """
-
-    shares_memory = False
 
     def __init__(self, workers: int | None = None) -> None:
         if workers is not None and workers < 1:

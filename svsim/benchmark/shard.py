@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import io
 import traceback
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, fields
 from pathlib import Path
@@ -95,16 +95,13 @@ def episode_plan(sessions: int, episodes: int | None, seed: int) -> npt.NDArray[
     return np.concatenate(keys)[:count]
 
 
-def play_shard(
-    spec: BenchmarkSpec, name: str, seed: int, progress: Callable[[int], None] | None = None
-) -> Shard | AgentError:
+def play_shard(spec: BenchmarkSpec, name: str, seed: int) -> Shard | AgentError:
     """Let one agent play one seed's episodes.
 
     Args:
         spec: The benchmark.
         name: The agent as typed.
         seed: Number of the evaluation seed.
-        progress: Told how many episodes have ended since the last call.
 
     Returns:
         The shard, or what the agent did wrong.
@@ -114,7 +111,7 @@ def play_shard(
             agent = make_agent(name, reward_weights=dict(spec.reward_weights))
             if hasattr(agent, "fit"):
                 agent.fit(find_store(spec.store), seed=seed)
-        return _Play(spec, name, agent, seed).run(progress or (lambda _: None))
+        return _Play(spec, name, agent, seed).run()
     except AgentError as error:
         return error
 
@@ -156,6 +153,7 @@ class _Play:
         store = find_store(spec.store)
         self.plan = episode_plan(make_environment(spec, 1).sessions, spec.episodes, seed)
         self.rows = min(spec.num_envs, len(self.plan))
+        # What only privileged agents may know is not even made for the others.
         self.env = make_environment(spec, self.rows, privileged=agent.privileged)
         self.queue_length = -(-len(self.plan) // self.rows)
         self.plays = np.zeros(store.n_videos + 1, dtype=np.int64)
@@ -165,12 +163,12 @@ class _Play:
         self.step_episodes = np.zeros(spec.horizon, dtype=np.int64)
         self.step_sums = np.zeros((spec.horizon, len(STEP_METRICS)))
 
-    def run(self, progress: Callable[[int], None]) -> Shard:
+    def run(self) -> Shard:
         # What fills up the last turn is played and not counted.
         queue = np.resize(self.plan, (self.queue_length, self.rows))
         observation, info = self.env.reset(seed=self.seed, options={"episodes": queue})
         with _blaming(self.name):
-            self.agent.reset(observation, self._shown(info), seed=self.seed)
+            self.agent.reset(observation, info, seed=self.seed)
         turn = np.zeros(self.rows, dtype=np.int64)
         step = np.zeros(self.rows, dtype=np.int64)
         every = np.arange(self.rows)
@@ -184,12 +182,9 @@ class _Play:
             self._count(observation, action, reward, info, step, counted)
             began = terminated | truncated
             with _blaming(self.name):
-                self.agent.observe(
-                    observation, action, reward, following, terminated, truncated, self._shown(info), began
-                )
+                self.agent.observe(observation, action, reward, following, terminated, truncated, info, began)
             if began.any():
                 self._close(episode[began & counted], np.flatnonzero(began & counted), info["final_info"])
-                progress(int((began & counted).sum()))
             turn += began
             step = np.where(began, 0, step + 1)
             observation = following
@@ -209,11 +204,6 @@ class _Play:
                     f"expected slots from 0 to {slots - 1} from act, found others", where=f"agent {self.name}"
                 )
         return action.astype(np.int64, copy=False)
-
-    def _shown(self, info: dict[str, Any]) -> dict[str, Any]:
-        """Infos belong to the agent, who may keep them; only privileged ones were made with the true rewards."""
-        assert self.agent.privileged or "privileged" not in info
-        return info
 
     def _count(
         self,

@@ -66,7 +66,7 @@ def test_rendering(store: FeedStore, mode: str) -> None:
     env.reset(seed=0)
     frame = env.render()
     if mode == "ansi":
-        assert "mean wtr" in frame
+        assert "mean WTR" in frame
     else:
         assert frame.dtype == np.uint8
         assert frame.max() > 200, "there is text in the image"
@@ -151,3 +151,14 @@ def test_propensity_is_told_where_the_log_is_random(store: FeedStore) -> None:
 def test_import_registers() -> None:
     assert svsim.__version__
     assert ID in gym.registry
+
+
+def test_a_rendered_row_tells_of_its_own_episode(store: FeedStore) -> None:
+    vector = ReplayVectorEnv(2, store, candidates=4, horizon=2, render_mode="ansi")
+    vector.reset(seed=0)
+    told = []
+    for _ in range(2):
+        vector.step(np.zeros(2, dtype=np.int64))
+        told.append(vector.render()[0].splitlines()[1])
+    assert told[0].startswith("watched video")
+    assert told[1] == "a new session"
