@@ -56,7 +56,8 @@ class ProcessExecutor:
             return
         # Forked processes would inherit threads' locks; spawned ones begin clean.
         context = multiprocessing.get_context("spawn")
-        pool = ProcessPoolExecutor(min(self.workers, len(tasks)), mp_context=context, initializer=_end_at_interrupts)
+        others = set(multiprocessing.active_children())
+        pool = ProcessPoolExecutor(min(self.workers, len(tasks)), mp_context=context, initializer=_leave_interrupts)
         try:
             numbers = {pool.submit(function, *task): number for number, task in enumerate(tasks)}
             for future in as_completed(numbers):
@@ -67,13 +68,18 @@ class ProcessExecutor:
                 where="--executor processes",
                 remedy="run the command again: it goes on where it stopped; fewer --workers need less memory",
             ) from error
+        except BaseException:
+            # Nobody waits for the shards at work: they are played again by the next run.
+            for worker in set(multiprocessing.active_children()) - others:
+                worker.terminate()
+            raise
         finally:
             pool.shutdown(wait=True, cancel_futures=True)
 
 
-def _end_at_interrupts() -> None:
-    """Ctrl-C reaches the whole process group: workers end without a word, the parent says what is to be said."""
-    signal.signal(signal.SIGINT, signal.SIG_DFL)
+def _leave_interrupts() -> None:
+    """Ctrl-C reaches the whole process group, and is the parent's to handle."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
 
 
 EXECUTORS = ("serial", "processes")

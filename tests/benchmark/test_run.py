@@ -296,3 +296,29 @@ def test_the_real_log_ranks_the_rails(real_store: FeedStore) -> None:
     assert reward["oracle"]["low"] > reward["popularity"]["high"]
     assert reward["popularity"]["low"] > reward["random"]["high"]
     assert reward["random"]["low"] < reward["logged"]["mean"] < reward["random"]["high"]
+
+
+INTERRUPTED = """
+import sys
+from svsim.benchmark import BenchmarkSpec, ProcessExecutor, run
+
+if __name__ == "__main__":
+    spec = BenchmarkSpec(store=sys.argv[1], split="train", agents=("random",), candidates=5, seeds=60, rails=False)
+    run(spec, sys.argv[2], executor=ProcessExecutor(2), progress=lambda *_: print("shard", flush=True))
+"""
+
+
+def test_ctrl_c_ends_workers_and_keeps_what_was_done(store: FeedStore, tmp_path: Path) -> None:
+    script = tmp_path / "script.py"
+    script.write_text(INTERRUPTED)
+    command = [sys.executable, script, store.path, tmp_path / "out"]
+    with subprocess.Popen(
+        command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, start_new_session=True, text=True
+    ) as running:
+        assert running.stdout.readline() == "shard\n"
+        # As a terminal does it: to the whole group.
+        os.killpg(running.pid, signal.SIGINT)
+        _, err = running.communicate(timeout=60)
+    assert "KeyboardInterrupt" in err
+    assert "was killed" not in err
+    assert 1 <= len(list((tmp_path / "out" / "shards").iterdir())) < 60
