@@ -8,6 +8,7 @@ from __future__ import annotations
 
 __all__ = [
     "AgentError",
+    "BusyError",
     "CheckFailed",
     "DataError",
     "EnvironmentUsageError",
@@ -59,6 +60,10 @@ class StoreError(SvsimError, OSError):
 
 class OutputError(SvsimError, OSError):
     """A result could not be written, or would overwrite something else."""
+
+
+class BusyError(OutputError):
+    """Another process is writing there."""
 
 
 class OptionError(SvsimError, ValueError):

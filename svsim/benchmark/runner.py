@@ -16,7 +16,7 @@ from svsim.benchmark.results import Results, load_results, make_results
 from svsim.benchmark.shard import Shard, make_environment, play_shard
 from svsim.benchmark.spec import BenchmarkSpec
 from svsim.data.atomic import as_output_error, write_file
-from svsim.errors import AgentError, OutputError
+from svsim.errors import AgentError, BusyError, OutputError
 from svsim.world.presets import find_store
 
 __all__ = ["Progress", "run"]
@@ -123,7 +123,7 @@ def _claimed(folder: Path, spec: BenchmarkSpec) -> Iterator[None]:
         try:
             fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError as error:
-            raise OutputError(
+            raise BusyError(
                 "another process is writing there", where=str(folder), remedy="wait for it, or name another --out"
             ) from error
         with as_output_error(folder):

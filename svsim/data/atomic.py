@@ -10,7 +10,7 @@ import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
-from svsim.errors import OutputError, SvsimError
+from svsim.errors import BusyError, OutputError, SvsimError
 
 __all__ = ["as_output_error", "atomic_folder", "partial_path", "write_file"]
 
@@ -28,7 +28,8 @@ def atomic_folder(target: Path) -> Iterator[Path]:
     that write one target at a time are kept apart by a lock on the folder.
 
     Raises:
-        OutputError: The target exists and is no empty folder, somebody else is writing it, or the disk refuses.
+        BusyError: Another process is writing it.
+        OutputError: The target exists and is no empty folder, or the disk refuses.
     """
     target = Path(os.path.abspath(target))  # noqa: PTH100 - resolve() would follow a link that is to be replaced
     partial = partial_path(target)
@@ -81,7 +82,7 @@ def _lock(folder: Path) -> int:
             fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError as error:
             os.close(handle)
-            raise OutputError(
+            raise BusyError(
                 "another process is writing there", where=str(folder), remedy="wait for it, or name another --out"
             ) from error
         # Between our mkdir and our lock its former owner may have renamed or removed the folder.

@@ -5,14 +5,15 @@ from __future__ import annotations
 import hashlib
 import os
 import tempfile
+import time
 from collections.abc import Mapping
 from pathlib import Path
 from types import MappingProxyType
 
 from svsim._version import __version__
 from svsim.data.conversion import prepare
-from svsim.data.store import VERSION, FeedStore, open_store
-from svsim.errors import OutputError, StoreError, UnknownNameError
+from svsim.data.store import VERSION, FeedStore, is_store, open_store
+from svsim.errors import BusyError, UnknownNameError
 from svsim.world.standin import StandIn, write_standin
 
 __all__ = ["PRESETS", "find_store", "home", "preset_store"]
@@ -24,6 +25,9 @@ PRESETS: Mapping[str, StandIn] = MappingProxyType(
     }
 )
 """Named sizes."""
+
+
+PATIENCE_S, PAUSE_S = 120.0, 0.2
 
 
 def home() -> Path:
@@ -45,16 +49,18 @@ def preset_store(name: str) -> FeedStore:
     # What another version would have made, or another size, lies elsewhere.
     made_by = hashlib.sha256(f"{__version__} {VERSION} {PRESETS[name]}".encode()).hexdigest()[:8]
     path = home() / "stores" / f"{name}-{made_by}"
-    try:
-        return open_store(path)
-    except StoreError:
-        pass
-    try:
-        with tempfile.TemporaryDirectory(prefix="svsim-") as folder:
-            return prepare(write_standin(Path(folder) / "world", PRESETS[name]), path)
-    except OutputError:
-        # Another process may have built it meanwhile.
-        return open_store(path)
+    waited = 0.0
+    while not is_store(path):
+        try:
+            with tempfile.TemporaryDirectory(prefix="svsim-") as folder:
+                return prepare(write_standin(Path(folder) / "world", PRESETS[name]), path)
+        except BusyError:
+            # Another process builds it: workers of a pool ask for it at the same moment.
+            if waited > PATIENCE_S:
+                raise
+            time.sleep(PAUSE_S)
+            waited += PAUSE_S
+    return open_store(path)
 
 
 def find_store(store: str | Path | FeedStore) -> FeedStore:
