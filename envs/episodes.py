@@ -33,7 +33,9 @@ class EpisodeStream:
         self._queued = np.zeros(rows, dtype=np.int64)
 
     def seed(self, seeds: Sequence[int | None]) -> None:
-        """Seed rows anew; None leaves a row's stream as it is."""
+        """Seed rows anew; None leaves a row's stream as it is. What is left of a queue is forgotten when a row is seeded."""
+        if any(seed is not None for seed in seeds):
+            self._queue = self._queue[:0]
         for row, seed in enumerate(seeds):
             if seed is not None:
                 self._seeds[row] = seed_key(seed)

@@ -62,6 +62,15 @@ def test_queued_keys_do_not_use_up_the_stream() -> None:
     np.testing.assert_array_equal(queued.next(np.arange(2)), plain.next(np.arange(2)))
 
 
+def test_a_seed_forgets_the_queue() -> None:
+    queued, plain = EpisodeStream(1), EpisodeStream(1)
+    queued.queue(np.array([[10], [20]], dtype=np.uint64))
+    queued.next(np.arange(1))
+    for stream in (queued, plain):
+        stream.seed([5])
+    assert queued.next(np.arange(1)) == plain.next(np.arange(1))
+
+
 @pytest.mark.parametrize("keys", [3, [3], np.array([3], dtype=np.uint64), [[3], [4]]])
 def test_episode_keys_of_one_row(keys: object) -> None:
     assert episode_keys(keys, 1).ravel()[0] == 3
