@@ -158,7 +158,8 @@ class ReplayEnv(SingleEnv):
     ## Reset options
 
     `{"episodes": key}` plays one episode, `{"episodes": [[key], …]}` several in turn, before the environment's own
-    stream goes on (until a reset with a seed). `{"user": id, "session": n}` plays the n-th session (from 0) of a user by the source's id.
+    stream goes on; a reset with a seed forgets what is left of them. `{"user": id, "session": n}` plays the n-th
+    session (from 0) of a user by the source's id.
 
     ## Assumptions
 
