@@ -40,14 +40,15 @@ class EpsilonGreedyAgent(Agent):
         self.epsilon = epsilon
         self.warm = warm
         self._weights = reward_weights
-        self._total: Floats = np.zeros(1)
-        self._plays: Floats = np.zeros(1)
+        self._begin(np.zeros(1), np.zeros(1))
 
     def fit(self, store: FeedStore, *, seed: int) -> None:  # noqa: ARG002 - nothing is drawn
         """Begin with the training split's rewards, if `warm`."""
         values = training_values(store, self._weights)
-        self._total = values.total if self.warm else np.zeros(len(values.total))
-        self._plays = values.plays if self.warm else np.zeros(len(values.plays))
+        if self.warm:
+            self._begin(values.total, values.plays)
+        else:
+            self._begin(np.zeros(len(values.total)), np.zeros(len(values.plays)))
 
     def reset(self, observation: Observation, info: dict[str, Any], *, seed: int) -> None:  # noqa: ARG002
         """Seed the rows' draws."""
@@ -85,12 +86,19 @@ class EpsilonGreedyAgent(Agent):
         self._grow(int(video.max()) + 1)
         np.add.at(self._total, video[served], reward[served])
         np.add.at(self._plays, video[served], 1.0)
+        self._all_total += float(reward[served].sum())
+        self._all_plays += float(served.sum())
 
     def _values(self, observation: Observation) -> Floats:
         video = observation["candidate_video"]
         self._grow(int(video.max()) + 1)
-        overall = float(self._total.sum() / max(self._plays.sum(), 1.0))
+        overall = self._all_total / max(self._all_plays, 1.0)
         return smoothed(self._total[video], self._plays[video], overall)
+
+    def _begin(self, total: Floats, plays: Floats) -> None:
+        self._total, self._plays = total, plays
+        # Kept beside the arms: summing millions of them at every step would cost more than all the rest.
+        self._all_total, self._all_plays = float(total.sum()), float(plays.sum())
 
     def _grow(self, size: int) -> None:
         """Without a store the number of videos is not known beforehand."""
