@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -187,3 +188,17 @@ def test_unboxing_keeps_what_matters() -> None:
     lines = ("╭─ Value error ─╮", "│ Error parsing │", "│ --seeds: bad. │", "│ ───────────── │", "│ more          │")
     box = "\n".join(lines)
     assert _unboxed(box) == "Value error: Error parsing --seeds: bad; see `svsim --help`"
+
+
+def test_bars_are_drawn_on_a_terminal_and_nowhere_else(standin_files: Path, tmp_path: Path) -> None:
+    """`script` gives the command a terminal; what it prints to stdout stays free of bars either way."""
+    if shutil.which("script") is None:
+        pytest.skip("no `script` to make a terminal with")
+    command = f"{sys.executable} -m svsim data prepare {standin_files} --out {tmp_path}"
+    drawn = subprocess.run(
+        ["script", "-qec", f"{command}/a > {tmp_path}/out", "/dev/null"], capture_output=True, text=True, check=True
+    ).stdout
+    assert "reading" in drawn
+    assert "reading" not in (tmp_path / "out").read_text()
+    piped = subprocess.run(f"{command}/b".split(), capture_output=True, text=True, check=True)
+    assert piped.stderr == ""

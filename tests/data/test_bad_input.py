@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pandas as pd
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
@@ -258,6 +259,39 @@ def test_one_endless_line(files: Path) -> None:
 def test_parquet_that_is_none(files: Path) -> None:
     (files / LOG).rename(files / LOG.replace(".csv", ".parquet"))
     refused(files, DataError, ".parquet", "expected a Parquet file")
+
+
+@pytest.mark.parametrize(
+    ("column", "values", "words"),
+    [
+        ("video_id", ["a"] * 12, "expected numbers, found"),
+        ("video_id", [1.5] * 12, "expected an integer"),
+        ("video_id", [1, None] * 6, "found nothing"),
+        ("is_like", [0] * 11 + [2], "from 0 to 1, found 2"),
+        ("date", [20221301] * 12, "expected a date"),
+    ],
+)
+def test_a_wrong_column_of_a_parquet_log(files: Path, column: str, values: list[Any], words: str) -> None:
+    frame = pd.read_csv(files / LOG)
+    frame[column] = values
+    frame.to_parquet((files / LOG).with_suffix(".parquet"))
+    (files / LOG).unlink()
+    refused(files, DataError, ".parquet", f"column {column}", words)
+
+
+def test_parquet_text_that_is_none(files: Path) -> None:
+    frame = pd.read_csv(files / VIDEOS).assign(upload_dt=5)
+    frame.to_parquet((files / VIDEOS).with_suffix(".parquet"))
+    (files / VIDEOS).unlink()
+    refused(files, DataError, "column upload_dt", "expected text")
+
+
+def test_a_truncated_parquet_log(files: Path) -> None:
+    path = (files / LOG).with_suffix(".parquet")
+    pd.read_csv(files / LOG).to_parquet(path)
+    (files / LOG).unlink()
+    path.write_bytes(path.read_bytes()[:-20])
+    refused(files, DataError, "expected a Parquet file")
 
 
 # --- options ---------------------------------------------------------------------------------------------------------

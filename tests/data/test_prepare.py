@@ -16,8 +16,10 @@ import pytest
 
 from svsim.data import FeedStore, PrepareOptions, open_store, prepare
 from svsim.data.atomic import partial_path
+from svsim.data.features import candidate_feature_names, candidate_features
+from svsim.envs import ReplayEnv
 from svsim.errors import LeakError, OutputError, StoreError
-from svsim.names import LOG_COLUMNS, STATISTIC_COLUMNS, USER_COLUMNS, VIDEO_COLUMNS
+from svsim.names import LEAKY_CANDIDATE_FEATURES, LOG_COLUMNS, STATISTIC_COLUMNS, USER_COLUMNS, VIDEO_COLUMNS
 from svsim.signals import WatchTimeGain
 from tests.kuairand import log_row, user_row, video_row, write_csv, write_kuairand
 
@@ -420,3 +422,25 @@ def test_a_killed_run_leaves_no_store_and_can_be_run_again(
     assert_same(prepare(standin_files, out), store)
     assert not partial_path(out).exists()
     assert os.listdir(tmp_path) == ["s"]  # noqa: PTH208
+
+
+def test_leaky_features_stand_only_where_they_were_allowed(tmp_path: Path) -> None:
+    files = write_kuairand(tmp_path / "f", rows_of(), users={1: 5, 2: 5}, videos=[1, 2, 3])
+    rows = [
+        dict.fromkeys(STATISTIC_COLUMNS, 0.0)
+        | {"video_id": video, "play_cnt": 10.0, "like_cnt": 2.0 * video, "play_progress": 0.25}
+        for video in (1, 2)
+    ]
+    write_csv(files / "video_features_statistic.csv", STATISTIC_COLUMNS, rows)
+    honest = prepare(files, tmp_path / "honest")
+    leaky = prepare(files, tmp_path / "leaky", PrepareOptions(allow_leaky_statistics=True))
+    chosen = leaky.split_rows("test")
+    names = candidate_feature_names(leaky)
+    assert names == candidate_feature_names(honest) + LEAKY_CANDIDATE_FEATURES
+    table = candidate_features(leaky, chosen)
+    expected = {1: 0.2, 2: 0.4, 3: 0.0}
+    likes = [expected[video] for video in leaky.videos["video_id"][leaky.events["video"][chosen]].tolist()]
+    np.testing.assert_allclose(table[:, names.index("leaky_like_rate")], likes, rtol=1e-6)
+    env = ReplayEnv(leaky, candidates=2)
+    assert env.observation_space["candidates"].shape == (2, len(names))
+    assert env.observation_space.contains(env.reset(seed=0)[0])

@@ -162,3 +162,20 @@ def test_a_rendered_row_tells_of_its_own_episode(store: FeedStore) -> None:
         told.append(vector.render()[0].splitlines()[1])
     assert told[0].startswith("watched video")
     assert told[1] == "a new session"
+
+
+def test_rendering_asks_for_a_mode_and_a_reset(store: FeedStore) -> None:
+    for env in (ReplayEnv(store, candidates=4), ReplayVectorEnv(2, store, candidates=4)):
+        with pytest.warns(UserWarning, match="render_mode"):
+            assert env.render() is None
+    for env in (
+        ReplayEnv(store, candidates=4, render_mode="ansi"),
+        ReplayVectorEnv(2, store, candidates=4, render_mode="ansi"),
+    ):
+        with pytest.raises(EnvironmentUsageError, match="reset"):
+            env.render()
+
+
+def test_a_wrong_number_of_seeds_is_refused(store: FeedStore) -> None:
+    with pytest.raises(EnvironmentUsageError, match="expected 2 seeds, found 3"):
+        ReplayVectorEnv(2, store, candidates=4).reset(seed=[1, 2, 3])

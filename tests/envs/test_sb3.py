@@ -94,3 +94,19 @@ def test_training(store: FeedStore, algorithm: type) -> None:
     masks = {"action_masks": env.action_masks()} if algorithm is MaskablePPO else {}
     actions, _ = model.predict(env.reset(), **masks)
     assert actions.shape == (8,)
+
+
+def test_what_stable_baselines_asks_of_a_vector_environment(store: FeedStore) -> None:
+    env = FeedVecEnv(num_envs=2, render_mode="rgb_array", **arguments(store))
+    env.reset()
+    assert env.get_attr("sessions", [0]) == [env.vector.sessions]
+    assert env.has_attr("skipped_sessions")
+    assert not env.has_attr("no_such_thing")
+    assert env.env_is_wrapped(SB3Observation) == [False, False]
+    assert [image.shape for image in env.get_images()] == [(480, 640, 3)] * 2
+    with pytest.raises(OptionError, match="share their attributes"):
+        env.set_attr("horizon", 3)
+    env.set_options([{"episodes": 1}, {}])
+    with pytest.raises(OptionError, match="expected the same options"):
+        env.reset()
+    env.close()
