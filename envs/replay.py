@@ -12,9 +12,11 @@ import numpy.typing as npt
 
 from svsim.data.features import candidate_feature_names
 from svsim.data.store import FeedStore
+from svsim.envs.batch import BatchEnv
+from svsim.envs.faces import RenderMode
 from svsim.envs.replay_rules import ReplayRules
 from svsim.envs.rules import OnIllegal, Setup
-from svsim.envs.shells import BatchEnv, RenderMode, SingleEnv
+from svsim.envs.single import SingleEnv
 from svsim.envs.spaces import observation_space
 from svsim.envs.tape import Tape, get_tape
 from svsim.errors import OptionError

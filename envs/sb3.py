@@ -21,7 +21,8 @@ from gymnasium import spaces
 from stable_baselines3.common.vec_env import VecEnv
 
 import svsim  # noqa: F401 - registers the environments that FeedVecEnv makes by name
-from svsim.envs.shells import BatchEnv, row_of
+from svsim.envs.batch import BatchEnv
+from svsim.envs.faces import row_of
 from svsim.errors import OptionError
 
 __all__ = ["FeedVecEnv", "SB3Observation"]

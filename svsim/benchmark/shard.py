@@ -18,7 +18,7 @@ import svsim  # noqa: F401 - registers the environments
 from svsim.agents.base import Agent
 from svsim.agents.registry import make_agent
 from svsim.benchmark.spec import ENVIRONMENTS, BenchmarkSpec
-from svsim.envs.shells import BatchEnv
+from svsim.envs.batch import BatchEnv
 from svsim.errors import AgentError, EnvironmentUsageError
 from svsim.names import SIGNALS
 from svsim.randomness import keyed_hash

@@ -24,8 +24,9 @@ from svsim.data.atomic import atomic_folder, write_file
 from svsim.data.columns import TableWriter
 from svsim.data.gains import EventFiles
 from svsim.data.layout import Sources, find_sources
-from svsim.data.reader import Block, Source, read_blocks
+from svsim.data.reader import read_blocks
 from svsim.data.schema import LOG_SCHEMA, STATISTIC_SCHEMA, USER_SCHEMA, VIDEO_SCHEMA
+from svsim.data.source import Block, Source
 from svsim.data.spill import EVENT_COLUMNS, FLAG_COLUMNS, ROW, UserSpill, drop_repeated
 from svsim.data.splits import SPLIT_CODES, DateSplit, SplitRule, choose_split, parse_date
 from svsim.data.store import FeedStore, fingerprint_of, is_store, open_store

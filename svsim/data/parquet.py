@@ -10,12 +10,11 @@ import numpy as np
 import numpy.typing as npt
 
 from svsim.data.schema import Column, check_header, in_range
+from svsim.data.source import Block, Source
 from svsim.errors import DataError
 
 if TYPE_CHECKING:
     import pyarrow as pa
-
-    from svsim.data.reader import Block, Source
 
 __all__ = ["parquet_blocks"]
 
@@ -31,7 +30,7 @@ def parquet_blocks(source: Source) -> Iterator[Block]:
     where = str(source.path)
     try:
         for data in _file_bytes(source.path):
-            source._hash.update(data)
+            source.digest.update(data)
         file = pq.ParquetFile(source.path)
     except (pa.ArrowException, OSError) as error:
         raise DataError(f"expected a Parquet file, found {_first_line(error)}", where=where) from error

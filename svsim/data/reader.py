@@ -10,9 +10,7 @@ from __future__ import annotations
 import codecs
 import contextlib
 import csv
-import hashlib
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -23,32 +21,16 @@ from svsim.data.ahead import ahead
 from svsim.data.faults import first_fault
 from svsim.data.parquet import parquet_blocks
 from svsim.data.schema import Column, check_header, in_range
+from svsim.data.source import Block, Progress, Source
 from svsim.errors import DataError
 
 if TYPE_CHECKING:
     import pyarrow as pa
 
-__all__ = ["Block", "Source", "read_blocks"]
+__all__ = ["read_blocks"]
 
 BLOCK_BYTES = 1 << 24
 LONGEST_LINE = 1 << 20
-
-Block = dict[str, "npt.NDArray[Any] | pa.Array"]
-"""Columns of one block by name: integers, float64 (NaN where empty), or an Arrow dictionary array of strings."""
-
-Progress = Callable[[int], None]
-
-
-@dataclass
-class Source:
-    """One file being read: its schema on the way in, its size, rows and SHA-256 once it was read to the end."""
-
-    path: Path
-    schema: Sequence[Column]
-    rows: int = 0
-    bytes: int = 0
-    sha256: str = ""
-    _hash: Any = field(default_factory=hashlib.sha256, repr=False)
 
 
 def read_blocks(source: Source, progress: Progress | None = None) -> Iterator[Block]:
@@ -69,7 +51,7 @@ def read_blocks(source: Source, progress: Progress | None = None) -> Iterator[Bl
             progress(source.bytes - seen)
             seen = source.bytes
         yield block
-    source.sha256 = source._hash.hexdigest()
+    source.sha256 = source.digest.hexdigest()
     if not source.rows:
         raise DataError("expected rows, found only a header", where=str(source.path))
 
@@ -112,7 +94,7 @@ def _line_blocks(source: Source) -> Iterator[bytes]:
                 raise DataError(f"could not read: {error.strerror}", where=where) from error
             if not data:
                 break
-            source._hash.update(data)
+            source.digest.update(data)
             source.bytes += len(data)
             if first:
                 if data.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):

@@ -17,8 +17,9 @@ import numpy as np
 import numpy.typing as npt
 
 from svsim.data.columns import HEADER_BYTES, column_path
-from svsim.data.reader import Block, Source, read_blocks
+from svsim.data.reader import read_blocks
 from svsim.data.schema import USER_SCHEMA
+from svsim.data.source import Block, Source
 from svsim.errors import DataError
 from svsim.names import STATISTIC_COLUMNS
 

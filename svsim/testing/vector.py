@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 from gymnasium.vector import AutoresetMode, VectorEnv
 
-from svsim.envs.shells import row_of
+from svsim.envs.faces import row_of
 from svsim.errors import CheckFailed
 from svsim.testing.compare import check_equal, check_finite_bounds, ensure, snapshot
 

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import io
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -10,7 +12,7 @@ import pytest
 from rich.console import Console
 
 from svsim.data import FeedStore, PrepareOptions, prepare
-from svsim.data.describe import DURATION_EDGES_S, describe
+from svsim.data.describe import DURATION_EDGES_S, Description, describe
 from svsim.data.describe_tables import render
 from svsim.errors import OptionError
 from tests.kuairand import log_row, write_kuairand
@@ -46,7 +48,15 @@ def hand_store(tmp_path_factory: pytest.TempPathFactory) -> FeedStore:
 
 def test_counts_and_drops(hand_store: FeedStore) -> None:
     found = describe(hand_store)
-    assert found.counts == {"events": 7, "users": 2, "influencer": 1, "normal": 1, "videos": 2, "authors": 2}
+    assert found.counts == {
+        "events": 7,
+        "days": 3,
+        "users": 2,
+        "influencer": 1,
+        "normal": 1,
+        "videos": 2,
+        "authors": 2,
+    }
     assert found.rows == {"read": 8, "kept": 7, "dropped": {"zero duration": 1}}
     assert found.splits["train"] == {"from": 20220501, "until": 20220501, "events": 4, "users": 2, "videos": 2}
     assert [found.splits[name]["events"] for name in ("train", "valid", "test")] == [4, 1, 2]
@@ -80,9 +90,12 @@ def test_sessions_by_hand(hand_store: FeedStore) -> None:
     assert sessions["train"]["30"]["sessions"] == 3, "user 1 pauses for forty minutes"
     assert sessions["train"]["none"]["sessions"] == 2
     assert sessions["train"]["none"]["mean_length"] == pytest.approx(2)
+    assert sessions["train"]["30"]["p50"] == 1, "lengths 2, 1, 1"
+    assert sessions["train"]["none"]["p90"] == pytest.approx(2.8), "lengths 3, 1: 1 + 0.9 · 2"
     assert sessions["test"]["30"] == {
         "sessions": 1,
         "mean_length": 2.0,
+        **dict.fromkeys(("p10", "p25", "p50", "p75", "p90", "p99"), 2.0),
         "at_least_5": 0,
         "at_least_10": 0,
         "at_least_20": 0,
@@ -94,6 +107,36 @@ def test_quantiles_are_numpy_s(store: FeedStore) -> None:
     play = store.events["play_time_ms"] / 1_000
     assert found["play_s"]["p50"] == pytest.approx(np.median(play), rel=1e-5)
     assert found["wtr"]["p99"] > 1, "the ratio is not clipped here"
+
+
+def test_quantiles_by_hand(hand_store: FeedStore) -> None:
+    found = describe(hand_store).quantiles_by
+    assert {kind: list(rows) for kind, rows in found.items()} == {
+        "splits": ["train", "valid", "test"],
+        "tabs": ["0", "1"],
+        "groups": ["influencer", "normal"],
+    }
+    assert found["groups"]["influencer"]["play_s"]["p50"] == pytest.approx(5), "0, 5, 30"
+    assert found["groups"]["influencer"]["wtr"]["p75"] == pytest.approx(1), "0, 0.5, 1.5"
+    assert found["groups"]["normal"]["play_s"]["p50"] == pytest.approx(4.5), "1, 2, 7, 421"
+    assert found["tabs"]["0"]["duration_s"]["p10"] == pytest.approx(10)
+    assert found["splits"]["valid"]["play_s"]["p99"] == pytest.approx(2)
+
+
+def test_rows_without_a_duration_have_no_ratio(tmp_path: Path) -> None:
+    rows = [
+        log_row(user=1, video=1, time_ms=day, date=date, play=2_000, duration=duration)
+        for day, (date, duration) in enumerate([(20220501, 4_000), (20220502, 0), (20220503, 0)])
+    ]
+    folder = write_kuairand(tmp_path / "f", rows, users={1: 1}, videos=[1])
+    kept = describe(prepare(folder, tmp_path / "s", PrepareOptions(keep_zero_duration=True)))
+    assert kept.rates["all"]["events"] == 3
+    assert kept.rates["all"]["wtr"] == pytest.approx(0.5)
+    assert kept.quantiles["wtr"]["p50"] == pytest.approx(0.5)
+    assert "wtr" not in kept.quantiles_by["splits"]["test"]
+    assert sum(bucket["plays"] for bucket in kept.wtg["buckets"]) == 1
+    json.dumps(kept.as_dict(), allow_nan=False)
+    assert shown(kept, 80), "it renders"
 
 
 def test_it_is_json(store: FeedStore) -> None:
@@ -114,16 +157,30 @@ def test_wrong_fit_is_refused(store: FeedStore) -> None:
 
 @pytest.mark.parametrize("width", [80, 120])
 def test_tables_fit_their_screen(store: FeedStore, width: int) -> None:
-    console = Console(width=width, record=True, file=open("/dev/null", "w"))  # noqa: SIM115, PTH123
-    with console.file:
-        console.print(render(describe(store)))
-        text = console.export_text()
-    assert max(map(len, text.splitlines())) <= width
-    assert "…" not in text
+    description = describe(store)
+    # As many events as the largest release, and shares that fill their columns.
+    largest = dict.fromkeys(description.rates["all"], 1.0) | {"events": 322_278_385, "play_s": 21.5, "wtr": 0.307}
+    rates = {**description.rates, "all": largest}
+    for text in (shown(description, width), shown(replace(description, rates=rates), width)):
+        assert "WTR" in text
+        assert max(map(len, text.splitlines())) <= width
+        assert "…" not in text, "nothing is cut"
+    assert "322,278,385" in text
+
+
+def shown(description: Description, width: int) -> str:
+    buffer = io.StringIO()
+    Console(width=width, file=buffer).print(render(description))
+    return buffer.getvalue()
 
 
 def test_the_real_log_has_the_published_relevance(kuairand_dir: Path, tmp_path: Path) -> None:
     store = prepare(kuairand_dir, tmp_path / "store", PrepareOptions(wtg_fit="all"))
-    buckets = describe(store, wtg_fit="all").wtg["buckets"]
+    description = describe(store, wtg_fit="all")
+    text = shown(description, 80)
+    assert "…" not in text
+    assert "165,606" in text
+    buckets = description.wtg["buckets"]
+    assert sum(bucket["plays"] for bucket in buckets) == 165_606
     for preset, published in REAL.items():
         np.testing.assert_allclose([bucket[preset] for bucket in buckets], published, atol=0.005)

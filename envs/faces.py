@@ -1,0 +1,110 @@
+"""What the single and the batched face share."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from typing import Any, Literal
+
+import numpy as np
+import numpy.typing as npt
+
+from svsim.envs.episodes import EpisodeStream, episode_keys
+from svsim.envs.rules import Rules
+from svsim.errors import EnvironmentUsageError, OptionError
+
+__all__ = [
+    "RENDER_MODES",
+    "Episodes",
+    "Observation",
+    "RenderMode",
+    "checked_render_mode",
+    "not_reset",
+    "refuse_illegal",
+    "row_of",
+]
+
+Array = npt.NDArray[Any]
+Observation = dict[str, Array]
+RenderMode = Literal["ansi", "rgb_array"]
+
+RENDER_MODES = ["ansi", "rgb_array"]
+
+
+class Episodes:
+    """Whose turn it is: the part of `reset` that both faces share."""
+
+    def __init__(self, rules: Rules) -> None:
+        self._rules = rules
+        self._stream = EpisodeStream(rules.rows)
+        self._all = np.arange(rules.rows)
+        self.started = False
+
+    def open(self, seeds: Sequence[int | None], options: dict[str, Any] | None) -> None:
+        """Begin an episode in every row."""
+        options = dict(options or {})
+        unknown = [name for name in options if name not in ("episodes", "user", "session")]
+        if unknown:
+            raise EnvironmentUsageError(
+                f"expected options among episodes, user, session, found {unknown[0]!r}", where="reset"
+            )
+        if "session" in options and "user" not in options:
+            raise EnvironmentUsageError("expected a user beside the session, found none", where="reset")
+        self._stream.seed(seeds)
+        if "episodes" in options:
+            self._stream.queue(episode_keys(options["episodes"], self._rules.rows))
+        keys = self._stream.next(self._all)
+        if "user" in options:
+            users, sessions = (
+                np.broadcast_to(np.asarray(options.get(name, 0)), (self._rules.rows,)) for name in ("user", "session")
+            )
+            keys = self._rules.choose(keys, users, sessions)
+        self._rules.begin(self._all, keys)
+        self.started = True
+
+    def reopen(self, rows: Array) -> None:
+        """Begin the next episode in some rows."""
+        self._rules.begin(rows, self._stream.next(rows))
+
+
+def refuse_illegal(masks: npt.NDArray[np.bool_], actions: Array) -> None:
+    """Raise where an action (B,) is none that `masks` (B, K) allows."""
+    illegal = np.flatnonzero(~masks[np.arange(len(actions)), actions])
+    if len(illegal):
+        row = int(illegal[0])
+        legal = np.flatnonzero(masks[row]).tolist()
+        raise EnvironmentUsageError(
+            f"expected a legal slot of {legal}, found {int(actions[row])} in row {row}",
+            where="step",
+            remedy='mask the choice with action_masks(), or make the environment with on_illegal="penalise"',
+        )
+
+
+def not_reset() -> EnvironmentUsageError:
+    """What is raised by calls before the first reset."""
+    return EnvironmentUsageError("expected reset() before the first call", where="environment")
+
+
+def checked_render_mode(mode: RenderMode | None) -> RenderMode | None:
+    """The mode, if it is one."""
+    if mode is not None and mode not in RENDER_MODES:
+        raise OptionError(f"expected None, {' or '.join(RENDER_MODES)}, found {mode!r}", where="render_mode")
+    return mode
+
+
+def row_of(info: dict[str, Any], row: int) -> dict[str, Any]:
+    """One row of info arrays as a single environment's info: numbers, texts and flags as Python's, vectors as arrays.
+
+    Masks are left out, and so is a propensity that is not known.
+    """
+    values: dict[str, Any] = {}
+    for name, value in info.items():
+        if name.startswith("_"):
+            continue
+        if isinstance(value, dict):
+            values[name] = row_of(value, row)
+        else:
+            values[name] = value[row].item() if value.ndim == 1 else value[row]
+    if math.isnan(values.get("propensity", 0.0)):
+        del values["propensity"]
+    return values

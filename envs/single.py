@@ -1,0 +1,118 @@
+"""The Gymnasium face of one environment."""
+
+from __future__ import annotations
+
+from typing import Any, cast
+
+import gymnasium as gym
+import numpy as np
+import numpy.typing as npt
+from gymnasium import spaces
+
+from svsim.envs.faces import (
+    RENDER_MODES,
+    Episodes,
+    Observation,
+    RenderMode,
+    checked_render_mode,
+    not_reset,
+    refuse_illegal,
+    row_of,
+)
+from svsim.envs.render import feed_text, text_frame
+from svsim.envs.rules import Setup
+from svsim.errors import EnvironmentUsageError
+
+__all__ = ["SingleEnv"]
+
+Array = npt.NDArray[Any]
+
+
+class SingleEnv(gym.Env[Observation, Any]):
+    """One environment: row 0 of rules with B = 1.
+
+    Args:
+        setup: Checked arguments.
+        render_mode: None, `ansi` or `rgb_array`.
+    """
+
+    metadata: dict[str, Any] = {"render_modes": RENDER_MODES, "render_fps": 2}  # noqa: RUF012 - Gymnasium's form
+
+    def __init__(self, setup: Setup, render_mode: RenderMode | None) -> None:
+        self._setup = setup
+        self._rules = setup.rules(1)
+        self._episodes = Episodes(self._rules)
+        self.observation_space = cast(spaces.Space[Observation], setup.observation_space)
+        self.action_space = spaces.Discrete(self._rules.slots)
+        self.render_mode = checked_render_mode(render_mode)
+        self.skipped_sessions = setup.skipped_sessions
+        self.sessions = setup.sessions
+        self._over = True
+        self._last: dict[str, Any] | None = None
+
+    def reset(
+        self, *, seed: int | None = None, options: dict[str, Any] | None = None
+    ) -> tuple[Observation, dict[str, Any]]:
+        """Open an episode: the next of the environment's stream, or the one that `options` name."""
+        super().reset(seed=seed)
+        self._episodes.open([seed], options)
+        self._over, self._last = False, None
+        info = row_of(self._rules.whereabouts(), 0)
+        if self._setup.privileged:
+            info["privileged"] = row_of(self._rules.privileged(), 0)
+        return self._observation(), info
+
+    def step(self, action: Any) -> tuple[Observation, float, bool, bool, dict[str, Any]]:
+        """Serve a slot: observation, reward, terminated, truncated, info."""
+        if not self._episodes.started:
+            raise not_reset()
+        if self._over:
+            raise EnvironmentUsageError(
+                "expected reset() after the end of an episode, found step()", where="environment"
+            )
+        slot = _slot(action, self._rules.slots)
+        if self._setup.on_illegal == "raise":
+            refuse_illegal(self._rules.action_masks, slot)
+        outcome = self._rules.step(slot)
+        terminated, truncated = bool(outcome.terminated[0]), bool(outcome.truncated[0])
+        self._over = terminated or truncated
+        info = row_of(outcome.info, 0)
+        if self._over:
+            info["episode_metrics"] = row_of(self._rules.episode_metrics(), 0)
+        if self._setup.privileged:
+            info["privileged"] = row_of(self._rules.privileged(), 0)
+        self._last = info
+        return self._observation(), float(outcome.reward[0]), terminated, truncated, info
+
+    @property
+    def pool(self) -> npt.NDArray[np.int32]:
+        """Dense ids of all videos that may be served, ascending."""
+        return self._setup.pool
+
+    def action_masks(self) -> npt.NDArray[np.bool_]:
+        """(K,) legal slots, by MaskablePPO's convention."""
+        masks: npt.NDArray[np.bool_] = self._rules.action_masks[0]
+        return masks
+
+    def render(self) -> Any:
+        """The feed as text (`ansi`) or as an image (`rgb_array`)."""
+        if self.render_mode is None:
+            gym.logger.warn("render() was called without a render_mode: make the environment with one")
+            return None
+        if not self._episodes.started:
+            raise not_reset()
+        text = feed_text(self._rules, 0, self._setup.candidate_features, self._last)
+        return text if self.render_mode == "ansi" else text_frame(text)
+
+    def _observation(self) -> Observation:
+        return {name: values[0].copy() for name, values in self._rules.observation().items()}
+
+
+def _slot(action: Any, slots: int) -> Array:
+    try:
+        slot = np.asarray(action)
+        if slot.size != 1 or slot.dtype.kind not in "iu" or not 0 <= int(slot.reshape(())) < slots:
+            raise ValueError
+    except (TypeError, ValueError) as error:
+        raise EnvironmentUsageError(f"expected a slot from 0 to {slots - 1}, found {action!r}", where="step") from error
+    return slot.reshape(1).astype(np.int64)
