@@ -38,15 +38,18 @@ class Description:
 
     Attributes:
         store: Fingerprint, variant, format version, sources with their rows, files that were missing.
-        counts: Events, users, influencers, normal users, videos, authors.
+        counts: Events, days with events, users, influencers, normal users, videos, authors.
         rows: Log rows read, kept, and dropped by reason.
         splits: By split its dates, events, users and videos.
         rates: `all`, and by `splits`, `tabs` and `groups`: events, share of each feedback signal, mean play time in
             seconds, mean watch-time ratio (over rows with a duration).
-        quantiles: Of play time and duration in seconds and of the unclipped watch-time ratio.
+        quantiles: Of play time and duration in seconds and of the unclipped watch-time ratio (the last two over rows with
+            a duration).
+        quantiles_by: The same by `splits`, `tabs` and `groups`.
         wtg: Rows that the gains were fitted on, and by duration bucket the plays and the share that each preset calls
             relevant.
-        sessions: By split and gap (minutes or `none`): number, mean length, how many have at least 5, 10 and 20 events.
+        sessions: By split and gap (minutes or `none`): number, mean and quantiles of their length in events (0 where there
+            is none), how many have at least 5, 10 and 20 events.
     """
 
     store: dict[str, Any]
@@ -55,6 +58,7 @@ class Description:
     splits: dict[str, dict[str, int]]
     rates: dict[str, Any]
     quantiles: dict[str, dict[str, float]]
+    quantiles_by: dict[str, dict[str, dict[str, dict[str, float]]]]
     wtg: dict[str, Any]
     sessions: dict[str, dict[str, dict[str, float]]]
 
@@ -86,6 +90,7 @@ def describe(store: FeedStore, *, wtg_fit: Literal["train", "all"] = "train") ->
         },
         counts={
             "events": store.n_events,
+            "days": len(_days(store)),
             "users": store.n_users,
             INFLUENCER: int(store.influencer[1:].sum()),
             NORMAL: int((~store.influencer[1:]).sum()),
@@ -95,7 +100,8 @@ def describe(store: FeedStore, *, wtg_fit: Literal["train", "all"] = "train") ->
         rows=manifest["rows"],
         splits={name: _split(store, name) for name in SPLITS},
         rates=_rates(store),
-        quantiles=_quantiles(store),
+        quantiles=_quantiles(store, slice(None)),
+        quantiles_by=_quantiles_by(store),
         wtg={"fitted_on": wtg_fit, "buckets": _relevance_by_duration(store, wtg_fit)},
         sessions={name: {_gap_name(gap): _sessions(store, name, gap) for gap in SESSION_GAPS} for name in SPLITS},
     )
@@ -104,6 +110,13 @@ def describe(store: FeedStore, *, wtg_fit: Literal["train", "all"] = "train") ->
 def _chunks(store: FeedStore) -> Iterator[slice]:
     for start in range(0, store.n_events, _CHUNK):
         yield slice(start, min(start + _CHUNK, store.n_events))
+
+
+def _days(store: FeedStore) -> set[int]:
+    days: set[int] = set()
+    for part in _chunks(store):
+        days.update(np.unique(store.events["date"][part]).tolist())
+    return days
 
 
 def _split(store: FeedStore, name: str) -> dict[str, int]:
@@ -163,8 +176,19 @@ def _shares(sums: Array) -> dict[str, float | int]:
     return shares | {"play_s": play / events, "wtr": ratios / max(with_duration, 1.0)}
 
 
-def _quantiles(store: FeedStore) -> dict[str, dict[str, float]]:
-    play, duration = store.events["play_time_ms"], store.events["duration_ms"]
+def _quantiles_by(store: FeedStore) -> dict[str, dict[str, dict[str, dict[str, float]]]]:
+    split, tab = store.events["split"], store.events["tab"]
+    tabs = np.flatnonzero(np.bincount(tab, minlength=_TABS)).tolist()
+    influencer = store.influencer[store.events["user"]]
+    return {
+        "splits": {name: _quantiles(store, split == SPLIT_CODES[name]) for name in SPLITS},
+        "tabs": {str(number): _quantiles(store, tab == number) for number in tabs},
+        "groups": {INFLUENCER: _quantiles(store, influencer), NORMAL: _quantiles(store, ~influencer)},
+    }
+
+
+def _quantiles(store: FeedStore, rows: Array | slice) -> dict[str, dict[str, float]]:
+    play, duration = store.events["play_time_ms"][rows], store.events["duration_ms"][rows]
     keep = duration > 0
     quantities: dict[str, Array] = {
         "play_s": play / np.float32(1_000),
@@ -172,10 +196,12 @@ def _quantiles(store: FeedStore) -> dict[str, dict[str, float]]:
         "wtr": wtr(play[keep], duration[keep], clip=None),
     }
     return {
-        name: dict(zip((f"p{q * 100:g}" for q in QUANTILES), np.quantile(values, QUANTILES).tolist(), strict=True))
-        for name, values in quantities.items()
-        if len(values)
+        name: _named_quantiles(np.quantile(values, QUANTILES)) for name, values in quantities.items() if len(values)
     }
+
+
+def _named_quantiles(values: Array) -> dict[str, float]:
+    return {f"p{q * 100:g}": float(value) for q, value in zip(QUANTILES, values, strict=True)}
 
 
 # --- watch-time gain -------------------------------------------------------------------------------------------------
@@ -219,6 +245,7 @@ def _gap_name(gap: float | None) -> str:
 def _sessions(store: FeedStore, split: str, gap: float | None) -> dict[str, float]:
     length = store.sessions(split, gap).length
     figures: dict[str, float] = {"sessions": len(length), "mean_length": float(length.mean()) if len(length) else 0.0}
+    figures |= _named_quantiles(np.quantile(length, QUANTILES) if len(length) else np.zeros(len(QUANTILES)))
     for size in SESSION_SIZES:
         figures[f"at_least_{size}"] = int((length >= size).sum())
     return figures

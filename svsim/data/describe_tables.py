@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from svsim.data.describe import Description
+from svsim.names import CLICK, COMMENT, FOLLOW, FORWARD, HATE, LIKE, LONG_VIEW
 
 if TYPE_CHECKING:
     from rich.console import Group
@@ -13,13 +14,13 @@ if TYPE_CHECKING:
 __all__ = ["render"]
 
 _SHOWN = {
-    "click": "click",
-    "long_view": "long",
-    "like": "like",
-    "comment": "cmt",
-    "forward": "fwd",
-    "follow": "fol",
-    "hate": "hate",
+    CLICK: "click",
+    LONG_VIEW: "long",
+    LIKE: "like",
+    COMMENT: "cmt",
+    FORWARD: "fwd",
+    FOLLOW: "fol",
+    HATE: "hate",
 }
 """Feedback signals with heads that fit a terminal of 80 columns."""
 
@@ -32,9 +33,13 @@ def render(description: Description) -> Group:
         _counts(description),
         "",
         _rates(description.rates),
+        "",
         _quantiles(description.quantiles),
+        "",
         _gain(description.wtg),
+        "",
         _sessions(description.sessions),
+        "",
         _origin(description),
     )
 
@@ -43,7 +48,10 @@ def _table(title: str, *columns: str) -> Table:
     from rich.box import SIMPLE_HEAD
     from rich.table import Table
 
-    table = Table(title=title, title_justify="left", box=SIMPLE_HEAD, pad_edge=False, padding=(0, 1, 0, 0))
+    # Without edges the rates of a log of 300 million rows still fit 80 columns.
+    table = Table(
+        title=title, title_justify="left", box=SIMPLE_HEAD, show_edge=False, pad_edge=False, padding=(0, 1, 0, 0)
+    )
     for number, column in enumerate(columns):
         table.add_column(column, justify="right" if number else "left", no_wrap=True)
     return table
@@ -52,8 +60,9 @@ def _table(title: str, *columns: str) -> Table:
 def _counts(description: Description) -> str:
     counts = description.counts
     lines = [
-        f"{counts['events']:,} events of {counts['users']:,} users ({counts['influencer']:,} influencers) and"
-        f" {counts['videos']:,} videos of {counts['authors']:,} authors"
+        f"{counts['events']:,} events on {counts['days']:,} days",
+        f"{counts['users']:,} users ({counts['influencer']:,} influencers), {counts['videos']:,} videos of"
+        f" {counts['authors']:,} authors",
     ]
     for name, split in description.splits.items():
         lines.append(
@@ -64,8 +73,8 @@ def _counts(description: Description) -> str:
 
 
 def _rates(rates: dict[str, Any]) -> Table:
-    title = "Feedback in % (long view, comment, forward, follow), and means"
-    table = _table(title, "", "events", *_SHOWN.values(), "play s", "WTR")
+    title = "Feedback in %, mean play time in seconds, mean watch-time ratio"
+    table = _table(title, "", "events", *_SHOWN.values(), "play", "WTR")
     _add_rates(table, "all", rates["all"])
     for kind in ("splits", "groups", "tabs"):
         for number, (name, row) in enumerate(rates[kind].items()):
@@ -77,7 +86,8 @@ def _rates(rates: dict[str, Any]) -> Table:
 def _add_rates(table: Table, label: str, row: dict[str, Any], first: bool = False) -> None:
     if first:
         table.add_section()
-    shares = (f"{100 * row[name]:.2f}" if row["events"] else "–" for name in _SHOWN)
+    decimals = {CLICK: 1, LONG_VIEW: 1}
+    shares = (f"{100 * row[name]:.{decimals.get(name, 2)}f}" if row["events"] else "–" for name in _SHOWN)
     means = (f"{row['play_s']:.1f}", f"{row['wtr']:.3f}") if row["events"] else ("–", "–")
     table.add_row(label, f"{row['events']:,}", *shares, *means)
 
@@ -103,11 +113,12 @@ def _gain(wtg: dict[str, Any]) -> Table:
 
 
 def _sessions(sessions: dict[str, dict[str, dict[str, float]]]) -> Table:
-    table = _table("Sessions", "split", "gap, minutes", "sessions", "mean length", "≥ 5", "≥ 10", "≥ 20")
+    table = _table("Sessions", "split", "gap, minutes", "sessions", "mean length", "p50", "p90", "≥ 5", "≥ 10", "≥ 20")
     for split, by_gap in sessions.items():
         for gap, row in by_gap.items():
             counts = (f"{row[f'at_least_{size}']:,}" for size in (5, 10, 20))
-            table.add_row(split, gap, f"{row['sessions']:,}", f"{row['mean_length']:.1f}", *counts)
+            lengths = (f"{row['mean_length']:.1f}", f"{row['p50']:g}", f"{row['p90']:g}")
+            table.add_row(split, gap, f"{row['sessions']:,}", *lengths, *counts)
     return table
 
 
