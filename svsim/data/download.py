@@ -19,7 +19,7 @@ from typing import Any
 
 from svsim._version import __version__
 from svsim.data.atomic import as_output_error, atomic_folder, write_file
-from svsim.errors import DataError, OptionError, UnknownNameError
+from svsim.errors import DataError, OptionError, OutputError, UnknownNameError
 
 __all__ = ["BASE_URL", "RELEASES", "Release", "download"]
 
@@ -94,8 +94,11 @@ def download(
     if not base_url.startswith(("http://", "https://")):
         raise OptionError(f"expected an http or https address, found {base_url!r}", where="--url")
     target = Path(out) / chosen.folder
-    if target.is_dir():
-        return target
+    if target.exists():
+        if not target.is_dir():
+            raise OutputError("expected a folder or nothing, found a file", where=str(target), remedy="move it away")
+        if any(target.iterdir()):
+            return target
     archive = Path(out) / chosen.archive
     with as_output_error(archive):
         archive.parent.mkdir(parents=True, exist_ok=True)
@@ -162,6 +165,12 @@ class _Transfer:
                 problem = str(error) or type(error).__name__
                 # What has brought the file forward is no failure to count.
                 failures = failures + 1 if self._size() <= before else 1
+        if not self._size():
+            raise DataError(
+                f"nothing came in {ATTEMPTS} attempts ({problem})",
+                where=self._url,
+                remedy="check the network and the address, then run the command again",
+            )
         raise DataError(
             f"the connection broke off {ATTEMPTS} times ({problem}); {self._size():,} bytes were kept",
             where=self._url,
@@ -173,14 +182,15 @@ class _Transfer:
 
     def _fetch(self) -> None:
         request = urllib.request.Request(self._url, headers={"User-Agent": f"svsim/{__version__}"})
-        have, tag = self._size(), self._known_tag()
-        if have and tag is None:
+        have, known = self._size(), self._known()
+        if have and known is None:
             # Nothing says that what the server has now is what the part came from.
             self._part.unlink()
             have = 0
-        if have:
+        if have and known is not None:
             request.add_header("Range", f"bytes={have}-")
-            request.add_header("If-Range", str(tag))
+            if known["tag"]:
+                request.add_header("If-Range", known["tag"])
         with self._opened(request, have) as response:
             if response is None:
                 return
@@ -190,7 +200,13 @@ class _Transfer:
                 raise _BrokenOff(f"asked for bytes from {have}, was given {response.headers.get('Content-Range')}")
             length = response.headers.get("Content-Length")
             whole = start + int(length) if length and length.isdigit() else None
-            self._remember(response.headers)
+            if resumed and known is not None and known["bytes"] not in (None, whole):
+                self._part.unlink()
+                raise _BrokenOff(f"expected a file of {known['bytes']:,} bytes, found {whole}: begun anew")
+            if not resumed:
+                # Before the new tag is written down: a part of old bytes beside it would be taken for the new file's.
+                self._part.unlink(missing_ok=True)
+            self._remember(response.headers, whole)
             self._copy(response, start, whole)
 
     @contextlib.contextmanager
@@ -210,8 +226,9 @@ class _Transfer:
                 where=self._url,
                 remedy="is the address right?",
             ) from error
-        except urllib.error.URLError as error:
-            raise _BrokenOff(str(error.reason)) from error
+        except OSError as error:
+            # A URLError, or what broke while the answer's head was read, which urllib passes on as it is.
+            raise _BrokenOff(str(getattr(error, "reason", error)) or type(error).__name__) from error
         with response:
             yield response
 
@@ -224,6 +241,9 @@ class _Transfer:
                 except http.client.IncompleteRead as error:
                     file.write(error.partial)
                     raise
+                except OSError as error:
+                    # Of the connection, not of the disk: TLS and routing faults are no ConnectionError.
+                    raise _BrokenOff(str(error) or type(error).__name__) from error
                 if not block:
                     break
                 file.write(block)
@@ -232,22 +252,24 @@ class _Transfer:
         if whole is not None and done < whole:
             raise _BrokenOff(f"{done:,} of {whole:,} bytes")
 
-    # The ETag, or failing that the date, by which a server knows whether a part belongs to what it has now.
+    # The ETag, or failing that the date, by which a server knows whether a part belongs to what it has now. Without one the
+    # size has to do; a file that changed and kept its size is caught by its MD5.
 
-    def _remember(self, headers: Any) -> None:
+    def _remember(self, headers: Any, whole: int | None) -> None:
         tag = headers.get("ETag") or headers.get("Last-Modified")
-        # A weak tag does not promise the same bytes.
-        if tag and not tag.startswith("W/"):
-            write_file(self._state, json.dumps({"url": self._url, "tag": tag}).encode())
-        else:
-            self._state.unlink(missing_ok=True)
+        # A weak tag does not promise the same bytes, and is not allowed in If-Range.
+        tag = None if not tag or tag.startswith("W/") else tag
+        write_file(self._state, json.dumps({"url": self._url, "tag": tag, "bytes": whole}).encode())
 
-    def _known_tag(self) -> str | None:
+    def _known(self) -> dict[str, Any] | None:
         try:
             state = json.loads(self._state.read_bytes())
         except (OSError, ValueError):
             return None
-        return state["tag"] if isinstance(state, dict) and state.get("url") == self._url else None
+        if not isinstance(state, dict) or state.get("url") != self._url:
+            return None
+        known = {"tag": state.get("tag"), "bytes": state.get("bytes")}
+        return known if any(known.values()) else None
 
 
 # --- unpacking -------------------------------------------------------------------------------------------------------

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import errno
 import hashlib
+import http.client
 import io
 import re
 import signal
+import ssl
 import subprocess
 import sys
 import tarfile
@@ -54,10 +56,11 @@ class Server(ThreadingHTTPServer):
     dead_after: int | None = None
     status: int | None = None
     requests: list[tuple[str | None, int]]
+    conditions: list[str | None]
 
     def __init__(self) -> None:
         super().__init__(("127.0.0.1", 0), Handler)
-        self.requests = []
+        self.requests, self.conditions = [], []
 
     @property
     def url(self) -> str:
@@ -81,7 +84,8 @@ class Handler(BaseHTTPRequestHandler):
             self.send_error(server.status or 404)
             return
         start = 0
-        if asked and server.ranges and self.headers.get("If-Range") == server.tag:
+        self.server.conditions.append(self.headers.get("If-Range"))
+        if asked and server.ranges and self.headers.get("If-Range") in (None, server.tag):
             start = int(re.fullmatch(r"bytes=(\d+)-", asked)[1])
         if start >= len(server.content):
             server.requests.append((asked, 0))
@@ -200,11 +204,82 @@ def test_a_complete_part_is_only_checked(server: Server, tmp_path: Path) -> None
     assert server.requests == [(f"bytes={len(GOOD)}-", 0)]
 
 
-def test_a_server_without_tags_still_serves(server: Server, tmp_path: Path) -> None:
-    server.tag = None
+@pytest.mark.parametrize("tag", [None, 'W/"weak"'])
+def test_without_a_strong_tag_the_size_has_to_do(server: Server, tmp_path: Path, tag: str | None) -> None:
+    server.tag = tag
     server.break_after, server.breaks = 600_000, 1
     fetch(server, tmp_path)
-    assert [asked for asked, _ in server.requests] == [None, None]
+    assert [asked for asked, _ in server.requests] == [None, "bytes=600000-"]
+    assert server.conditions == [None, None], "a weak tag is not allowed there"
+    assert sum(sent for _, sent in server.requests) == len(GOOD)
+
+
+def test_without_a_tag_a_file_of_another_size_is_begun_anew(server: Server, tmp_path: Path) -> None:
+    server.tag, server.content = None, GOOD + b"longer"
+    server.break_after, server.breaks, server.dead_after = 1_000_000, 1, 1
+    with pytest.raises(DataError, match="were kept"):
+        fetch(server, tmp_path)
+    server.content, server.dead_after = GOOD, None
+    server.requests.clear()
+    fetch(server, tmp_path)
+    assert [asked for asked, _ in server.requests] == ["bytes=1000000-", None]
+    assert server.requests[-1][1] == len(GOOD)
+
+
+def test_without_a_tag_the_md5_catches_a_file_of_the_same_size(server: Server, tmp_path: Path) -> None:
+    server.tag, server.content = None, bytes(len(GOOD))
+    server.break_after, server.breaks, server.dead_after = 1_000_000, 1, 1
+    with pytest.raises(DataError, match="were kept"):
+        fetch(server, tmp_path)
+    server.content, server.dead_after = GOOD, None
+    with pytest.raises(DataError, match="expected MD5"):
+        fetch(server, tmp_path)
+    assert files(tmp_path) == set()
+    assert (fetch(server, tmp_path) / "data/log.csv").read_bytes() == LOG
+
+
+def test_a_fault_of_the_connection_is_not_one_of_the_disk(
+    server: Server, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    read, faults = (
+        http.client.HTTPResponse.read,
+        [ssl.SSLError("bad record mac"), OSError(errno.EHOSTUNREACH, "no route")],
+    )
+
+    def faulty(self: http.client.HTTPResponse, amount: int | None = None) -> bytes:
+        if faults and server.requests:
+            raise faults.pop()
+        return read(self, amount)
+
+    monkeypatch.setattr(http.client.HTTPResponse, "read", faulty)
+    assert (fetch(server, tmp_path) / "data/log.csv").read_bytes() == LOG
+    assert not faults
+    assert len(server.requests) == 3
+
+
+def test_a_full_disk_in_the_middle_keeps_the_part(
+    server: Server, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(done: int, _: int | None) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device", str(tmp_path))
+
+    with pytest.raises(OutputError, match=r"No space left.*free some space"):
+        fetch(server, tmp_path, progress=full)
+    kept = (tmp_path / f"{NAME}.part").stat().st_size
+    assert kept > 0
+    server.requests.clear()
+    fetch(server, tmp_path)
+    assert server.requests == [(f"bytes={kept}-", len(GOOD) - kept)]
+
+
+def test_an_empty_folder_is_no_release_and_a_file_is_in_the_way(server: Server, tmp_path: Path) -> None:
+    (tmp_path / "KuaiRand-Test").mkdir()
+    assert (fetch(server, tmp_path) / "data/log.csv").read_bytes() == LOG
+    (tmp_path / "other").mkdir()
+    (tmp_path / "other" / "KuaiRand-Test").write_text("mine")
+    with pytest.raises(OutputError, match="found a file"):
+        fetch(server, tmp_path / "other")
+    assert len(server.requests) == 1, "refused before anything is fetched"
 
 
 def test_a_wrong_file_is_removed(server: Server, tmp_path: Path) -> None:
@@ -223,7 +298,7 @@ def test_refusals_are_passed_on(server: Server, tmp_path: Path, status: int, mes
 
 
 def test_no_network_is_explained(tmp_path: Path) -> None:
-    with pytest.raises(DataError, match="broke off"):
+    with pytest.raises(DataError, match=r"nothing came in 5 attempts.*check the network"):
         download(Release(NAME, "0" * 32), tmp_path, base_url="http://127.0.0.1:9", pause_s=0.0)
 
 
