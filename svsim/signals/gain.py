@@ -7,6 +7,7 @@ bias on the real log (a twenty-fold one as the paper groups it), ranks carry non
 
 from __future__ import annotations
 
+import zipfile
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal, Self
@@ -355,7 +356,8 @@ class WatchTimeGain:
             StoreError: The file is missing or not what `save` writes.
         """
         try:
-            with np.load(path, allow_pickle=False) as file:
+            # Opened here: numpy does not close what it cannot read.
+            with path.open("rb") as opened, np.load(opened, allow_pickle=False) as file:
                 threshold, min_plays, resolution = file["settings"]
                 gain = cls(str(file["preset"]), threshold=float(threshold), min_plays=int(min_plays))
                 gain.resolution_ms = int(resolution)
@@ -363,7 +365,7 @@ class WatchTimeGain:
                 gain._n, gain._mean, gain._sd = file["n"], file["mean"], file["sd"]
                 gain._values = file["values"].astype(np.float64)
                 gain._below, gain._offsets = file["below"].astype(np.int64), file["offsets"]
-        except (OSError, KeyError, ValueError, EOFError) as error:
+        except (OSError, KeyError, ValueError, EOFError, zipfile.BadZipFile) as error:
             raise StoreError(
                 f"expected a fitted watch-time gain, found {error}", where=str(path), remedy="prepare the store again"
             ) from error
