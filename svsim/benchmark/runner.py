@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import contextlib
-import fcntl
 import json
-import os
 import shutil
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -15,8 +13,8 @@ from svsim.benchmark.executors import Executor, SerialExecutor
 from svsim.benchmark.results import Results, load_results, make_results
 from svsim.benchmark.shard import Shard, make_environment, play_shard
 from svsim.benchmark.spec import BenchmarkSpec
-from svsim.data.atomic import as_output_error, write_file
-from svsim.errors import AgentError, BusyError, OutputError
+from svsim.data.atomic import as_output_error, locked, write_file
+from svsim.errors import AgentError, OutputError
 from svsim.world.presets import find_store
 
 __all__ = ["Progress", "run"]
@@ -118,19 +116,9 @@ def _claimed(folder: Path, spec: BenchmarkSpec) -> Iterator[None]:
     """Make the folder this benchmark's, and this process's as long as it runs."""
     with as_output_error(folder):
         folder.mkdir(parents=True, exist_ok=True)
-        handle = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
-    try:
-        try:
-            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError as error:
-            raise BusyError(
-                "another process is writing there", where=str(folder), remedy="wait for it, or name another --out"
-            ) from error
-        with as_output_error(folder):
+        with locked(folder):
             _check_spec(folder, spec)
             yield
-    finally:
-        os.close(handle)
 
 
 def _check_spec(folder: Path, spec: BenchmarkSpec) -> None:

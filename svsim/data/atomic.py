@@ -12,7 +12,7 @@ from pathlib import Path
 
 from svsim.errors import BusyError, OutputError, SvsimError
 
-__all__ = ["as_output_error", "atomic_folder", "partial_path", "write_file"]
+__all__ = ["as_output_error", "atomic_folder", "locked", "partial_path", "write_file"]
 
 
 def partial_path(target: Path) -> Path:
@@ -74,17 +74,36 @@ def write_file(path: Path, content: bytes) -> None:
             raise
 
 
+@contextlib.contextmanager
+def locked(folder: Path) -> Iterator[None]:
+    """Keep other processes that ask the same out of a folder, as long as the block runs.
+
+    Raises:
+        BusyError: Another process is in there.
+    """
+    handle = _locked_handle(folder)
+    try:
+        yield
+    finally:
+        os.close(handle)
+
+
+def _locked_handle(folder: Path) -> int:
+    handle = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError as error:
+        os.close(handle)
+        raise BusyError(
+            "another process is writing there", where=str(folder), remedy="wait for it, or name another --out"
+        ) from error
+    return handle
+
+
 def _lock(folder: Path) -> int:
     while True:
         folder.mkdir(exist_ok=True)
-        handle = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
-        try:
-            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError as error:
-            os.close(handle)
-            raise BusyError(
-                "another process is writing there", where=str(folder), remedy="wait for it, or name another --out"
-            ) from error
+        handle = _locked_handle(folder)
         # Between our mkdir and our lock its former owner may have renamed or removed the folder.
         with contextlib.suppress(FileNotFoundError):
             if os.fstat(handle).st_ino == folder.stat().st_ino:

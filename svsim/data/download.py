@@ -18,7 +18,7 @@ from types import MappingProxyType
 from typing import Any
 
 from svsim._version import __version__
-from svsim.data.atomic import as_output_error, atomic_folder, write_file
+from svsim.data.atomic import as_output_error, atomic_folder, locked, write_file
 from svsim.errors import DataError, OptionError, OutputError, UnknownNameError
 
 __all__ = ["BASE_URL", "RELEASES", "Release", "download"]
@@ -88,6 +88,7 @@ def download(
         UnknownNameError: No such release.
         OptionError: The address is neither http nor https.
         DataError: The server does not give the file, or the file is not what was published.
+        BusyError: Another process downloads into the same folder.
         OutputError: The disk refuses.
     """
     chosen = _release(release)
@@ -102,12 +103,15 @@ def download(
     archive = Path(out) / chosen.archive
     with as_output_error(archive):
         archive.parent.mkdir(parents=True, exist_ok=True)
-        if not archive.is_file():
-            _Transfer(f"{base_url.rstrip('/')}/{chosen.archive}", archive, progress or (lambda *_: None)).run(pause_s)
-    _check(archive, chosen)
-    _unpack(archive, target)
-    if not keep_archive:
-        archive.unlink()
+        # Two at once would write into one part.
+        with locked(archive.parent):
+            if not archive.is_file():
+                url = f"{base_url.rstrip('/')}/{chosen.archive}"
+                _Transfer(url, archive, progress or (lambda *_: None)).run(pause_s)
+            _check(archive, chosen)
+            _unpack(archive, target)
+            if not keep_archive:
+                archive.unlink()
     return target
 
 

@@ -20,7 +20,7 @@ from pathlib import Path
 import pytest
 
 from svsim.data.download import RELEASES, Release, download
-from svsim.errors import DataError, OptionError, OutputError, SvsimError, UnknownNameError
+from svsim.errors import BusyError, DataError, OptionError, OutputError, SvsimError, UnknownNameError
 
 NAME = "KuaiRand-Test.tar.gz"
 
@@ -280,6 +280,19 @@ def test_an_empty_folder_is_no_release_and_a_file_is_in_the_way(server: Server, 
     with pytest.raises(OutputError, match="found a file"):
         fetch(server, tmp_path / "other")
     assert len(server.requests) == 1, "refused before anything is fetched"
+
+
+def test_two_downloads_do_not_share_a_part(server: Server, tmp_path: Path) -> None:
+    refused = []
+
+    def second(done: int, whole: int | None) -> None:
+        with pytest.raises(BusyError, match="another process is writing there"):
+            fetch(server, tmp_path)
+        refused.append(done)
+
+    assert (fetch(server, tmp_path, progress=second) / "data/log.csv").read_bytes() == LOG
+    assert refused
+    assert len(server.requests) == 1
 
 
 def test_a_wrong_file_is_removed(server: Server, tmp_path: Path) -> None:

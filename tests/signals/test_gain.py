@@ -70,7 +70,9 @@ def test_plays_outside_the_sample_are_held_at_its_ends() -> None:
 def test_z_scores_of_three_plays() -> None:
     """Mean 20, s.d. √(200/3) with ddof 0."""
     gain = WatchTimeGain("paper").fit([10, 20, 30], [1_000, 2_000, 59_999])
-    np.testing.assert_allclose(gain.transform([10, 20, 30], 1_000), np.array([-10, 0, 10]) / np.sqrt(200 / 3), rtol=1e-6)
+    np.testing.assert_allclose(
+        gain.transform([10, 20, 30], 1_000), np.array([-10, 0, 10]) / np.sqrt(200 / 3), rtol=1e-6
+    )
 
 
 def test_only_dvr_cuts_plays_at_the_duration() -> None:
