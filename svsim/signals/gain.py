@@ -365,7 +365,7 @@ class WatchTimeGain:
                 gain._n, gain._mean, gain._sd = file["n"], file["mean"], file["sd"]
                 gain._values = file["values"].astype(np.float64)
                 gain._below, gain._offsets = file["below"].astype(np.int64), file["offsets"]
-        except (OSError, KeyError, ValueError, EOFError, zipfile.BadZipFile) as error:
+        except (OSError, KeyError, ValueError, EOFError, TypeError, zipfile.BadZipFile) as error:
             raise StoreError(
                 f"expected a fitted watch-time gain, found {error}", where=str(path), remedy="prepare the store again"
             ) from error

@@ -253,10 +253,13 @@ def test_a_saved_gain_gives_the_same_gains(preset: str, tmp_path: Path) -> None:
     assert loaded.summary() == gain.summary()
 
 
-@pytest.mark.parametrize("content", [None, b"", b"PK\x03\x04 noise", b"\x93NUMPY\x01\x00"])
-def test_a_damaged_gain_file_is_refused(content: bytes | None, tmp_path: Path) -> None:
+@pytest.mark.parametrize("content", [None, b"", b"PK\x03\x04 noise", b"\x93NUMPY\x01\x00", "array"])
+def test_a_damaged_gain_file_is_refused(content: bytes | str | None, tmp_path: Path) -> None:
     path = tmp_path / "gain.npz"
-    if content is not None:
+    if content == "array":
+        np.save(tmp_path / "gain.npy", np.arange(3))
+        content = (tmp_path / "gain.npy").read_bytes()
+    if isinstance(content, bytes):
         path.write_bytes(content)
     with pytest.raises(StoreError, match=r"gain\.npz"):
         WatchTimeGain.load(path)
