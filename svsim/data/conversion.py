@@ -31,7 +31,7 @@ from svsim.data.spill import EVENT_COLUMNS, FLAG_COLUMNS, ROW, UserSpill, drop_r
 from svsim.data.splits import SPLIT_CODES, DateSplit, SplitRule, choose_split, parse_date
 from svsim.data.store import FeedStore, fingerprint_of, is_store, open_store
 from svsim.data.tables import IdMap, Table, read_users, read_videos, write_statistics
-from svsim.errors import DataError, OutputError
+from svsim.errors import DataError, OptionError, OutputError
 from svsim.names import INFLUENCER, INFLUENCER_FANS, NORMAL
 from svsim.signals import WatchTimeGain
 
@@ -108,6 +108,8 @@ class _Conversion:
     """One run of `prepare`."""
 
     def __init__(self, sources: Sources, options: PrepareOptions, progress: Progress) -> None:
+        if options.wtg_fit not in ("train", "all"):
+            raise OptionError(f"expected train or all, found {options.wtg_fit!r}", where="--wtg-fit")
         self.sources = sources
         self.options = options
         self.until = {
@@ -179,6 +181,11 @@ class _Conversion:
                     where=str(self.sources.folder),
                     remedy="do the tables belong to the logs?",
                 )
+            if not self.rows_by_date:
+                raise DataError(
+                    f"expected plays of videos with a duration, found none among {spill.rows:,} rows",
+                    where=str(self.sources.folder),
+                )
             split = choose_split(self.rows_by_date, self.options.split, **self.until)
             description, n_events = self._write_events(folder, spill, split, len(users))
         finally:
@@ -203,8 +210,8 @@ class _Conversion:
         for bit, name in enumerate(FLAG_COLUMNS):
             flags |= columns[name].astype(np.uint16) << np.uint16(bit)
         rows["flags"] = flags
-        usable = rows["date"][rows["duration_ms"] > 0] if not self.options.keep_zero_duration else rows["date"]
-        days, counts = np.unique(usable, return_counts=True)
+        usable = (rows["duration_ms"] >= (0 if self.options.keep_zero_duration else 1)) & (rows["play_time_ms"] >= 0)
+        days, counts = np.unique(rows["date"][usable], return_counts=True)
         self.rows_by_date.update(dict(zip(days.tolist(), counts.tolist(), strict=True)))
         return rows
 

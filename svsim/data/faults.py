@@ -69,15 +69,18 @@ def _cell_fault(cell: str, column: Column) -> str | None:
     shown = repr(cell if len(cell) <= 40 else cell[:37] + "…")
     if column.kind == "float":
         try:
-            float(cell or "nan")
+            # Python takes 1_000 for a number.
+            number = float(cell.replace("_", "?") or "nan")
         except ValueError:
             return shown
-        return None
+        return None if in_range(np.array([number]), column).all() else shown
     if not cell:
         return "an empty cell"
     if not _INTEGRAL.fullmatch(cell) or not cell.isascii():
         return f"the fraction {shown}" if _FRACTION.fullmatch(cell) else shown
-    value = int(cell.partition(".")[0])
+    whole = cell.partition(".")[0]
+    # Python refuses to read integers of thousands of digits.
+    value = int(whole) if len(whole) <= 100 else INT64[1] + 1
     if not INT64[0] <= value <= INT64[1]:
         return f"{shown}, which does not fit 64 bits"
     return None if in_range(np.array([value]), column).all() else shown

@@ -68,9 +68,12 @@ def find_sources(folder: Path) -> Sources:
         raise DataError("expected a folder, found nothing", where=str(folder))
     if not folder.is_dir():
         raise DataError("expected a folder of KuaiRand files, found a file", where=str(folder))
-    for place in (folder, folder / "data"):
-        if place.is_dir() and any(_NAME.match(entry.name) for entry in place.iterdir()):
-            return _gather(place)
+    try:
+        for place in (folder, folder / "data"):
+            if place.is_dir() and any(_NAME.match(entry.name) for entry in place.iterdir()):
+                return _gather(place)
+    except OSError as error:
+        raise DataError(f"could not read: {error.strerror}", where=str(error.filename or folder)) from error
     raise DataError(
         "expected KuaiRand's files (log_standard_*.csv, user_features*.csv, video_features_basic*.csv), found none",
         where=str(folder),

@@ -32,7 +32,7 @@ def parquet_blocks(source: Source) -> Iterator[Block]:
         for data in _file_bytes(source.path):
             source.digest.update(data)
         file = pq.ParquetFile(source.path)
-    except (pa.ArrowException, OSError) as error:
+    except (pa.ArrowException, OSError, UnicodeDecodeError) as error:
         raise DataError(f"expected a Parquet file, found {_first_line(error)}", where=where) from error
     with file:
         check_header(file.schema_arrow.names, source.schema, where)
@@ -42,7 +42,7 @@ def parquet_blocks(source: Source) -> Iterator[Block]:
         while True:
             try:
                 batch = next(batches, None)
-            except (pa.ArrowException, OSError) as error:
+            except (pa.ArrowException, OSError, UnicodeDecodeError) as error:
                 raise DataError(f"expected a Parquet file, found {_first_line(error)}", where=where) from error
             if batch is None:
                 return
@@ -69,20 +69,18 @@ def _parquet_column(array: pa.Array, column: Column, where: str, done: int) -> n
             return pc.fill_null(array.cast(pa.string()), "").dictionary_encode()
         if not (pa.types.is_integer(array.type) or pa.types.is_floating(array.type)):
             raise DataError(f"expected numbers, found {array.type}", where=place)
-        if column.kind == "float":
-            return np.asarray(array.cast(pa.float64(), safe=False).to_numpy(zero_copy_only=False))
-        values = array.cast(pa.int64())
+        values = array.cast(pa.float64(), safe=False) if column.kind == "float" else array.cast(pa.int64())
     except pa.ArrowInvalid as error:
         raise DataError(f"expected {column.expectation}, found {_first_line(error)}", where=place) from error
-    if values.null_count:
+    if column.kind == "int" and values.null_count:
         row = int(np.flatnonzero(np.asarray(values.is_null()))[0]) + done + 1
         raise DataError(f"expected {column.expectation}, found nothing", where=f"{place}, row {row}")
     numbers = np.asarray(values.to_numpy(zero_copy_only=False))
     outside = np.flatnonzero(~in_range(numbers, column)) if len(numbers) else numbers
     if len(outside):
-        found = int(numbers[outside[0]])
         raise DataError(
-            f"expected {column.expectation}, found {found}", where=f"{place}, row {int(outside[0]) + done + 1}"
+            f"expected {column.expectation}, found {numbers[outside[0]]}",
+            where=f"{place}, row {int(outside[0]) + done + 1}",
         )
     return numbers
 

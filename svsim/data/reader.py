@@ -131,7 +131,10 @@ def _split_header(data: bytes, source: Source) -> tuple[list[str], bytes]:
         text = line.decode("utf-8")
     except UnicodeDecodeError as error:
         raise DataError("expected UTF-8 text, found other bytes", where=where, remedy="is this a CSV file?") from error
-    cells = next(csv.reader([text]), [])
+    try:
+        cells = next(csv.reader([text]), [])
+    except csv.Error as error:
+        raise DataError(f"expected a header, found {error}", where=where, remedy="is this a CSV file?") from error
     header = [name.strip() for name in cells]
     check_header(header, source.schema, where)
     return header, rest
@@ -219,5 +222,6 @@ def _convert(column: pa.ChunkedArray, schema: Column) -> npt.NDArray[Any] | pa.A
 def _check_ranges(block: Block, schema: Sequence[Column]) -> None:
     for column in schema:
         values = block[column.name]
-        if column.kind == "int" and column.bounded and len(values) and not in_range(np.asarray(values), column).all():
+        checked = column.kind == "float" or (column.kind == "int" and column.bounded)
+        if checked and len(values) and not in_range(np.asarray(values), column).all():
             raise _Refused

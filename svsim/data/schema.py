@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime as dt
 import difflib
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -17,6 +18,7 @@ __all__ = ["LOG_SCHEMA", "STATISTIC_SCHEMA", "USER_SCHEMA", "VIDEO_SCHEMA", "Col
 
 INT64 = (-(2**63), 2**63 - 1)
 INT32 = (-(2**31), 2**31 - 1)
+FLOAT32_MAX = float(np.finfo(np.float32).max)
 
 
 @dataclass(frozen=True)
@@ -127,9 +129,21 @@ def check_header(found: Sequence[str], schema: Sequence[Column], where: str) -> 
 
 def in_range(values: npt.NDArray[Any], column: Column) -> npt.NDArray[np.bool_]:
     """Which values a column may hold; where all may, an array of one True will do."""
+    if column.kind == "float":
+        return np.asarray(~(np.abs(values) > FLOAT32_MAX))
     if values.min() < column.low or values.max() > column.high:
         return (values >= column.low) & (values <= column.high)
     if column.date:
         month, day = values // 100 % 100, values % 100
-        return (month >= 1) & (month <= 12) & (day >= 1) & (day <= 31)
+        right = (month >= 1) & (month <= 12) & (day >= 1) & (day <= 31)
+        wrong = [day for day in np.unique(values[right & (day > 28)]).tolist() if not _is_day(day)]
+        return right & ~np.isin(values, wrong) if wrong else right
     return np.ones(1, dtype=bool)
+
+
+def _is_day(number: int) -> bool:
+    try:
+        dt.date(number // 10_000, number // 100 % 100, number % 100)
+    except ValueError:
+        return False
+    return True

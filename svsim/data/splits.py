@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import datetime as dt
 from dataclasses import dataclass
-from typing import Literal
+from typing import Literal, get_args
 
 import numpy as np
 import numpy.typing as npt
@@ -87,6 +87,8 @@ def choose_split(
     Raises:
         OptionError: The dates are out of order, or nothing is left to train or to test on.
     """
+    if rule not in get_args(SplitRule):
+        raise OptionError(f"expected {', '.join(get_args(SplitRule))}, found {rule!r}", where="--split")
     days = sorted(day for day, n in counts.items() if n)
     if (train_until, valid_until, test_until) != (None, None, None):
         split = _by_dates(days, train_until, valid_until, test_until)

@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from svsim.data.columns import HEADER_BYTES, column_path
+from svsim.data.columns import HEADER_BYTES, TableWriter, column_path
 from svsim.data.reader import read_blocks
 from svsim.data.schema import USER_SCHEMA
 from svsim.data.source import Block, Source
@@ -251,21 +251,24 @@ def write_statistics(
     Returns:
         What the manifest says of the table, and the number of rows whose video is in no basic table.
     """
-    folder.mkdir(parents=True)
     names = STATISTIC_COLUMNS[1:]
     rows = len(videos) + 1
-    maps = {}
-    for name in names:
-        maps[name] = np.lib.format.open_memmap(column_path(folder, name), mode="w+", dtype=np.float32, shape=(rows,))
-        maps[name][:] = np.nan
-        assert column_path(folder, name).stat().st_size == HEADER_BYTES + 4 * rows
+    empty = np.full(rows, np.nan, dtype=np.float32)
+    # Written before they are mapped: a full disk refuses a write, but kills a process that touches a mapped hole.
+    with TableWriter(folder, dict.fromkeys(names, np.float32)) as writer:
+        writer.append(dict.fromkeys(names, empty))
+        description = writer.close()
+    maps = {
+        name: np.memmap(column_path(folder, name), np.float32, "r+", offset=HEADER_BYTES, shape=(rows,))
+        for name in names
+    }
     unknown = 0
     for source in sources:
         for block in read_blocks(source, progress):
             unknown += _scatter(block, videos, maps)
     for column in maps.values():
         column.flush()
-    return {"rows": rows, "columns": dict.fromkeys(names, np.dtype(np.float32).str)}, unknown
+    return description, unknown
 
 
 def _scatter(block: Block, videos: IdMap, maps: dict[str, Any]) -> int:
