@@ -29,7 +29,7 @@ import numpy as np
 import tyro
 
 from svsim.data import FeedStore, prepare
-from svsim.world import PRESETS, find_store, write_standin
+from svsim.world import StandIn, find_store, write_standin
 
 TARGETS = {"vector_1024_views": 1_000_000, "vector_1024": 750_000, "vector_64": 400_000, "single": 20_000}
 YARDSTICK_SHARE = 0.1
@@ -131,7 +131,10 @@ def main(options: Options) -> None:
     """Measure in turns and print."""
     with tempfile.TemporaryDirectory(prefix="svsim-bench-") as folder:
         if options.store is None:
-            store = prepare(write_standin(Path(folder) / "logs", PRESETS["small"]), Path(folder) / "store")
+            store = prepare(
+                write_standin(Path(folder) / "logs", StandIn(users=300, videos=2_000, rows=90_000, days=21)),
+                Path(folder) / "store",
+            )
         else:
             store = find_store(options.store)
         measured = measurements(store, options)

@@ -10,10 +10,11 @@ import pytest
 
 from svsim.data.conversion import prepare
 from svsim.data.store import FeedStore
-from svsim.world.presets import PRESETS
-from svsim.world.standin import write_standin
+from svsim.world.standin import StandIn, write_standin
 
 KUAIRAND_DIR = os.environ.get("SVSIM_KUAIRAND_DIR", str(Path(__file__).parents[2] / "shared/data/kuairand-pure"))
+
+TINY = StandIn(users=80, videos=300, rows=16_000, days=16)
 
 
 @pytest.fixture(scope="session", autouse=True)
@@ -26,13 +27,13 @@ def _home(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
 
 @pytest.fixture(scope="session")
 def standin_files(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The `tiny` stand-in in KuaiRand's CSV layout; do not change it, copy it."""
-    return write_standin(tmp_path_factory.mktemp("standin") / "files", PRESETS["tiny"])
+    """A small stand-in in KuaiRand's CSV layout; do not change it, copy it."""
+    return write_standin(tmp_path_factory.mktemp("standin") / "files", TINY)
 
 
 @pytest.fixture(scope="session")
 def store(standin_files: Path, tmp_path_factory: pytest.TempPathFactory) -> FeedStore:
-    """The store of the `tiny` stand-in."""
+    """The store of the small stand-in."""
     return prepare(standin_files, tmp_path_factory.mktemp("store") / "tiny")
 
 

@@ -19,6 +19,7 @@ from svsim.cli.benchmark import Benchmark
 from svsim.cli.data_describe import Describe
 from svsim.cli.data_download import Download
 from svsim.cli.data_prepare import Prepare
+from svsim.cli.data_synth import Synth
 from svsim.cli.demo import Demo
 from svsim.cli.envs import Envs
 from svsim.errors import CheckFailed, SvsimError
@@ -30,10 +31,11 @@ DONE, AT_FAULT, CHECK_FAILED, INTERRUPTED, PIPE_CLOSED = 0, 2, 3, 130, 141
 
 @dataclass(frozen=True, kw_only=True)
 class Data:
-    """Logs and stores: download, prepare, describe."""
+    """Logs and stores: synthesise, download, prepare, describe."""
 
     command: (
-        Annotated[Download, subcommand("download")]
+        Annotated[Synth, subcommand("synth")]
+        | Annotated[Download, subcommand("download")]
         | Annotated[Prepare, subcommand("prepare")]
         | Annotated[Describe, subcommand("describe")]
     )

@@ -1,10 +1,30 @@
-"""Synthetic KuaiRand-shaped data.
+"""The synthetic KuaiRand-shaped world whose truth is known.
 
-For now a stand-in: files in KuaiRand's layout with simple, seeded behaviour behind them, for the demo, the tests and the
-benchmarks of speed. Its figures are not KuaiRand's.
+`WorldConfig` says which world; `World` is its truth; `simulate` lets its users live; `write_world` writes their log in
+KuaiRand's layout. The stand-in (`StandIn`) is something else: files of KuaiRand's layout with no claim to its figures, for
+benchmarks of speed and for tests of the data room.
 """
 
-from svsim.world.presets import PRESETS, find_store, preset_store
+from svsim.world.config import PRESETS, WorldConfig, preset
+from svsim.world.files import open_world, write_world
+from svsim.world.presets import find_store, preset_store
+from svsim.world.simulation import Path, simulate
 from svsim.world.standin import StandIn, write_standin
+from svsim.world.state import State
+from svsim.world.world import World
 
-__all__ = ["PRESETS", "StandIn", "find_store", "preset_store", "write_standin"]
+__all__ = [
+    "PRESETS",
+    "Path",
+    "StandIn",
+    "State",
+    "World",
+    "WorldConfig",
+    "find_store",
+    "open_world",
+    "preset",
+    "preset_store",
+    "simulate",
+    "write_standin",
+    "write_world",
+]

@@ -1,4 +1,4 @@
-"""Stores by name: built from the stand-in on first use, kept in `$SVSIM_HOME`."""
+"""Stores by name: the worlds of the presets, built on first use, kept in `$SVSIM_HOME`."""
 
 from __future__ import annotations
 
@@ -6,26 +6,17 @@ import hashlib
 import os
 import tempfile
 import time
-from collections.abc import Mapping
 from pathlib import Path
-from types import MappingProxyType
 
 from svsim._version import __version__
 from svsim.data.conversion import prepare
 from svsim.data.store import VERSION, FeedStore, is_store, open_store
 from svsim.errors import BusyError, UnknownNameError
-from svsim.world.standin import StandIn, write_standin
+from svsim.world.config import PRESETS
+from svsim.world.constants import constants_fingerprint
+from svsim.world.files import write_world
 
 __all__ = ["PRESETS", "find_store", "home", "preset_store"]
-
-PRESETS: Mapping[str, StandIn] = MappingProxyType(
-    {
-        "tiny": StandIn(users=80, videos=300, rows=16_000, days=16),
-        "small": StandIn(users=300, videos=2_000, rows=90_000, days=21),
-    }
-)
-"""Named sizes."""
-
 
 PATIENCE_S, PAUSE_S = 120.0, 0.2
 
@@ -46,14 +37,16 @@ def preset_store(name: str) -> FeedStore:
     """
     if name not in PRESETS:
         raise UnknownNameError(f"expected a preset of {', '.join(PRESETS)}, found {name!r}", where="store")
-    # What another version would have made, or another size, lies elsewhere.
-    made_by = hashlib.sha256(f"{__version__} {VERSION} {PRESETS[name]}".encode()).hexdigest()[:8]
+    # What another version would have made, or another size or other constants, lies elsewhere.
+    made_by = hashlib.sha256(f"{__version__} {VERSION} {PRESETS[name]} {constants_fingerprint()}".encode()).hexdigest()[
+        :8
+    ]
     path = home() / "stores" / f"{name}-{made_by}"
     waited = 0.0
     while not is_store(path):
         try:
             with tempfile.TemporaryDirectory(prefix="svsim-") as folder:
-                return prepare(write_standin(Path(folder) / "world", PRESETS[name]), path)
+                return prepare(write_world(Path(folder) / "world", PRESETS[name]), path)
         except BusyError:
             # Another process builds it: workers of a pool ask for it at the same moment.
             if waited > PATIENCE_S:

@@ -87,7 +87,7 @@ def test_presets_are_built_once(store: FeedStore) -> None:
     assert find_store("tiny") == first
     assert find_store(first) is first
     assert find_store(str(first.path)) == first
-    assert set(PRESETS) == {"tiny", "small"}
+    assert set(PRESETS) == {"tiny", "small", "1k"}
     with pytest.raises(UnknownNameError, match="tiny, small"):
         preset_store("huge")
 
