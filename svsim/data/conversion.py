@@ -31,6 +31,7 @@ from svsim.data.spill import EVENT_COLUMNS, FLAG_COLUMNS, ROW, UserSpill, drop_r
 from svsim.data.splits import SPLIT_CODES, DateSplit, SplitRule, choose_split, parse_date
 from svsim.data.store import FeedStore, fingerprint_of, is_store, open_store
 from svsim.data.tables import IdMap, Table, read_users, read_videos, write_statistics
+from svsim.data.truth import TRUTH_FILE, find_truth
 from svsim.errors import DataError, OptionError, OutputError
 from svsim.names import INFLUENCER, INFLUENCER_FANS, NORMAL
 from svsim.signals import WatchTimeGain
@@ -47,7 +48,7 @@ class PrepareOptions:
 
     split: SplitRule = "auto"
     """Dates of the splits: the paper's where they leave test rows, else the last date tests and the one before validates
-    (`auto`); the paper's (`paper`); those named below (`dates`)."""
+    (`auto`; a synthetic world brings its own); the paper's (`paper`); those named below (`dates`)."""
     train_until: str | None = None
     """Last date that trains, such as 20220502; naming any date means `--split dates`."""
     valid_until: str | None = None
@@ -117,6 +118,9 @@ class _Conversion:
             for name in ("train", "valid", "test")
             if (value := getattr(options, f"{name}_until")) is not None
         }
+        self.truth = find_truth(sources.folder)
+        if self.truth and options.split == "auto" and not self.until:
+            self.until = dict(self.truth.dates)
         self._progress = progress
         self._done = 0
         self._bytes = sum(path.stat().st_size for path in sources.files)
@@ -162,6 +166,8 @@ class _Conversion:
                 tables[name] = writer.close()
         gain.save(folder / store_format.GAIN_FILE)
         manifest = self._manifest(tables, users, videos, split, gain)
+        if self.truth:
+            write_file(folder / TRUTH_FILE, self.truth.content)
         write_file(folder / store_format.MANIFEST, json.dumps(manifest, indent=1).encode())
 
     # --- first pass: parse, map ids, spill ----------------------------------------------------------------------------
@@ -295,7 +301,10 @@ class _Conversion:
             **{str(path): "log_standard" for path in self.sources.standard_logs},
             **{str(path): "log_random" for path in self.sources.random_logs},
         }
+        if self.truth:
+            self.truth.check({source.path.name: source.sha256 for source in self.files})
         return {
+            **({"truth": self.truth.sha256} if self.truth else {}),
             "version": store_format.VERSION,
             "options": dataclasses.asdict(self.options),
             "sources": [

@@ -11,7 +11,7 @@ from typing import Any
 
 from svsim.errors import OptionError, UnknownNameError
 
-__all__ = ["DAY_MS", "FIRST_DAY", "HOUR_MS", "PRESETS", "START_MS", "WorldConfig", "preset"]
+__all__ = ["CALENDAR_DAYS", "DAY_MS", "FIRST_DAY", "HOUR_MS", "PRESETS", "START_MS", "WorldConfig", "preset"]
 
 FIRST_DAY = dt.date(2022, 4, 8)
 START_MS = 1_649_347_200_000

@@ -23,10 +23,11 @@ import numpy.typing as npt
 
 from svsim._version import __version__
 from svsim.data.atomic import atomic_folder
+from svsim.data.truth import FORMAT, TRUTH_FILE
 from svsim.errors import DataError, OptionError
 from svsim.names import LOG_COLUMNS
 from svsim.randomness import keyed_uniform
-from svsim.world.config import WorldConfig
+from svsim.world.config import CALENDAR_DAYS, WorldConfig
 from svsim.world.constants import constants_fingerprint
 from svsim.world.draws import Draw
 from svsim.world.simulation import Path as WorldPath
@@ -36,16 +37,17 @@ from svsim.world.users import user_table
 from svsim.world.visits import logged_date_hour
 from svsim.world.world import World
 
-__all__ = ["FORMAT", "LOGS", "TRUTH_FILE", "VERSION", "open_world", "write_world"]
+__all__ = ["LOGS", "VERSION", "open_world", "write_world"]
 
-FORMAT, VERSION = "svsim-world", 1
-TRUTH_FILE = "world.json"
+VERSION = 1
 EXPOSURES_FILE = "exposures.parquet"
 LOGS = ("log_standard_4_08_to_4_21_1k.csv", "log_standard_4_22_to_5_08_1k.csv", "log_random_4_22_to_5_08_1k.csv")
 SECOND_LOG_FROM = 2022_04_22
 REPEATED_SHARE = 0.024
 """Share of standard rows that stand twice, as in KuaiRand-Pure (facts, 2)."""
 BLOCK_USERS = 250
+SPLIT = {"train_until": 20220503, "valid_until": 20220504, "test_until": 20220508}
+"""Dates of a whole calendar: its last four days test, and hold a third of the random log."""
 TABLE_ROWS = 500_000
 
 Progress = Callable[[str, int, int], None]
@@ -249,4 +251,6 @@ def _truth(config: WorldConfig, data: Path) -> dict[str, Any]:
         "constants": constants_fingerprint(),
         "files": files,
     }
+    if config.days == CALENDAR_DAYS:
+        told["split"] = SPLIT
     return told

@@ -57,7 +57,7 @@ class Leaving:
     def probability(self, user: Ints, click: Array) -> Floats:
         """P(leave) after videos, by what was done with them."""
         c = constants("leaving")
-        return np.minimum(self.hazard[user] * np.where(click, c["after_click"], c["after_none"]), 1.0)
+        return np.asarray(np.minimum(self.hazard[user] * np.where(click, c["after_click"], c["after_none"]), 1.0))
 
     def first_visit_ms(self, user: Ints) -> Ints:
         """When users first come: somewhere in a cycle of theirs."""

@@ -188,7 +188,7 @@ class _Simulation:
             together = np.concatenate([getattr(self, name), new], axis=1)
             setattr(self, name, np.take_along_axis(together, back, axis=1))
 
-    def _go_on(self, left: Array, length: Ints, play: Floats) -> None:
+    def _go_on(self, left: Any, length: Any, play: Floats) -> None:
         """Move the clock on: to the next request, or for those who left to the next session."""
         world = self.world
         page = constants("response")["tab_page"][self.tab] > 0

@@ -57,14 +57,18 @@ class State:
 def fatigue(
     video: Ints, author: Ints, tag: Ints, recent: Ints, recent_author: Ints, recent_tag: Ints
 ) -> npt.NDArray[np.float64]:
-    """What repetition takes from interest: so much for each of the session's last videos that was the same video, was by
-    the same author or had the same first tag.
+    """What repetition takes from interest.
 
-    KuaiRand shows no figure of it that could be told from taste; the constants are small by choice.
+    So much for each of the session's last videos that was the same video, was by the same author or had the same first
+    tag. KuaiRand shows no figure of it that could be told from taste; the constants are small by choice.
 
     Args:
-        video: (…,) video indices; `author`, `tag` alike.
-        recent: (…, MEMORY) indices of the session's last videos; `recent_author`, `recent_tag` alike.
+        video: (…,) video indices.
+        author: (…,) their authors.
+        tag: (…,) their first tags, 0 none.
+        recent: (…, MEMORY) indices of the session's last videos.
+        recent_author: (…, MEMORY) their authors.
+        recent_tag: (…, MEMORY) their first tags.
     """
     c = constants("platform")
     same_video = (recent == video[..., None]).sum(axis=-1)

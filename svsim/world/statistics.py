@@ -35,7 +35,12 @@ def statistics_table(world: World) -> dict[str, Array]:
     quality, _, _ = world.catalogue.appeal(pool)
     duration = world.catalogue.duration_ms(pool)
     expected = expectations(
-        Situation(quality + TYPICAL_SELECTION, duration, np.ones(len(pool), dtype=np.int64), np.zeros(len(pool)))
+        Situation(
+            quality.astype(np.float64) + TYPICAL_SELECTION,
+            duration,
+            np.ones(len(pool), dtype=np.int64),
+            np.zeros(len(pool)),
+        )
     )
     shows = MEDIAN_SHOWS * np.exp(SHOWS_LOG_SD * keyed_normal(world.key, Draw.STATISTIC, pool, 0).astype(np.float64))
     plays = PLAYS_A_SHOW * shows

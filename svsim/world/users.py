@@ -186,7 +186,7 @@ def _degree(users: Users, key: np.uint64) -> Array:
 
 
 def _chance(logit: Floats, fans: Floats, key: np.uint64, ids: Array, draw: int) -> Array:
-    return keyed_uniform(key, Draw.USER, ids, draw) < 1 / (1 + np.exp(-(logit[0] + logit[1] * fans)))
+    return np.asarray(keyed_uniform(key, Draw.USER, ids, draw) < 1 / (1 + np.exp(-(logit[0] + logit[1] * fans))))
 
 
 def _onehots(ids: Array, key: np.uint64) -> dict[str, Array]:

@@ -103,7 +103,7 @@ class Visits:
         breaks, rest = split(keyed_uniform(row, 3), np.full(len(user), c["break_share"]))
         low, high = np.log(c["break_ms"])
         pause = pause + np.where(breaks, np.exp(low + rest * (high - low)), 0.0)
-        return np.maximum(FEWEST_PAUSE_MS, np.floor(play_ms + videos * each + pause))
+        return np.asarray(np.maximum(FEWEST_PAUSE_MS, np.floor(play_ms + videos * each + pause)))
 
 
 def logged_date_hour(key: np.uint64, user: Ints, time_ms: Ints) -> tuple[Ints, Ints]:
