@@ -1,7 +1,7 @@
 """The truth that may lie beside logs: whose world they come from, and whether it is theirs.
 
-`svsim data synth` writes `truth/world.json` beside `data/`. A conversion checks that it belongs to the files, keeps it in the
-store, and takes its dates where none are asked for.
+`svsim data synth` writes `truth/world.json` beside `data/`. A conversion checks that it belongs to the files, keeps it
+in the store, and takes its dates where none are asked for.
 """
 
 from __future__ import annotations

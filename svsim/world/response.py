@@ -266,7 +266,7 @@ def _social_marginals(situation: Situation, play: Floats) -> dict[str, Floats]:
                 earlier = c["follow_given_like"] * like + c["follow_given_profile"] * entered
                 total[FOLLOW] += weight * share * _sigmoid(logit[FOLLOW] + earlier)
             total[FORWARD] += weight * _sigmoid(logit[FORWARD] + c["forward_given_like"] * like)
-    return {**total, HATE: _sigmoid(logit[HATE])}
+    return {**total, COMMENT_PAGE: p_page, HATE: _sigmoid(logit[HATE])}
 
 
 def _stays(flags: dict[str, Array], noise: Floats) -> dict[str, Array]:

@@ -13,6 +13,7 @@ from svsim.world.platform import plackett_luce, slate_logprob
 from svsim.world.response import react
 from svsim.world.state import MEMORY, State, fatigue
 from svsim.world.users import believed_taste
+from svsim.world.visits import LARGEST_REQUEST
 from svsim.world.world import World
 
 __all__ = ["Path", "simulate"]
@@ -160,7 +161,7 @@ class _Simulation:
         n = len(user)
         self.shown += length
         self.clicked += np.bincount(kept, weights=reaction["is_click"][seen], minlength=n).astype(np.int64)
-        play = np.bincount(kept, weights=reaction["play_time_ms"][seen], minlength=n)
+        play: Floats = np.bincount(kept, weights=reaction["play_time_ms"][seen], minlength=n).astype(np.float64)
         self._go_on(left, length, play)
 
     def _serve(self, width: int) -> tuple[Ints, Floats, Array, Ints]:
@@ -171,13 +172,15 @@ class _Simulation:
         _, estimate, cluster = world.catalogue.appeal(np.maximum(retrieved, 0))
         believed = self.believed[self.place[:, None], cluster]
         utility = world.rank_utility(self.user, estimate + believed, retrieved)
-        slate = plackett_luce(utility, world.platform.tickets(self.user, self.request), width)
+        slate = plackett_luce(utility, world.platform.tickets(self.user, self.request), LARGEST_REQUEST)
+        # Over as many slots for every batch: sums that are cut elsewhere round elsewhere.
+        logprob, slate = slate_logprob(utility, slate)[:, :width], slate[:, :width]
         slots = np.arange(width)[None, :]
         chance, drawn = world.platform.replace(
             self.user[:, None], self.request[:, None], slots, day[:, None], self.tab[:, None]
         )
         video = np.where(chance, drawn, np.take_along_axis(retrieved, slate, axis=1))
-        return slate, slate_logprob(utility, slate), chance, video
+        return slate, logprob, chance, video
 
     def _remember(self, length: Ints, row: Ints, slot: Ints, videos: Ints, authors: Ints, tags: Ints) -> None:
         shape = (len(self.user), int(length.max()))

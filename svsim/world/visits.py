@@ -21,7 +21,7 @@ from svsim.world.constants import constants
 from svsim.world.draws import Draw, split
 from svsim.world.users import Users
 
-__all__ = ["Clock", "Visits", "logged_date_hour"]
+__all__ = ["LARGEST_REQUEST", "Clock", "Visits", "logged_date_hour"]
 
 Array = npt.NDArray[Any]
 Floats = npt.NDArray[np.float64]

@@ -6,6 +6,7 @@ import copy
 import pickle
 import subprocess
 import sys
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
@@ -13,8 +14,9 @@ import pytest
 
 from svsim import open_store
 from svsim.data import FeedStore
+from svsim.data.conversion import prepare
 from svsim.errors import LeakError, OptionError, SvsimError, UnknownNameError
-from svsim.world import PRESETS, find_store, preset_store
+from svsim.world import PRESETS, find_store, preset_store, write_world
 
 
 def test_it_pickles_and_copies_as_its_path(store: FeedStore) -> None:
@@ -80,10 +82,11 @@ def test_frames_are_copies(store: FeedStore) -> None:
         store.to_pandas("statistics")
 
 
-def test_presets_are_built_once(store: FeedStore) -> None:
+def test_presets_are_built_once(tmp_path: Path) -> None:
     first = preset_store("tiny")
     assert preset_store("tiny").path == first.path
-    assert first == store, "the stand-in's store is the same wherever it lies"
+    elsewhere = prepare(write_world(tmp_path / "world", PRESETS["tiny"]), tmp_path / "store")
+    assert first == elsewhere, "a world's store is the same wherever it lies"
     assert find_store("tiny") == first
     assert find_store(first) is first
     assert find_store(str(first.path)) == first
