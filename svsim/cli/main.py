@@ -22,6 +22,7 @@ from svsim.cli.data_prepare import Prepare
 from svsim.cli.data_synth import Synth
 from svsim.cli.demo import Demo
 from svsim.cli.envs import Envs
+from svsim.cli.world_card import Card
 from svsim.errors import CheckFailed, SvsimError
 
 __all__ = ["main"]
@@ -45,9 +46,21 @@ class Data:
         self.command.run()
 
 
+@dataclass(frozen=True, kw_only=True)
+class WorldCommands:
+    """The synthetic world: its card."""
+
+    command: Annotated[Card, subcommand("card")]
+
+    def run(self) -> None:
+        """Run the chosen command."""
+        self.command.run()
+
+
 Command = (
     Annotated[Demo, subcommand("demo")]
     | Annotated[Data, subcommand("data")]
+    | Annotated[WorldCommands, subcommand("world")]
     | Annotated[Benchmark, subcommand("benchmark")]
     | Annotated[Agents, subcommand("agents")]
     | Annotated[Envs, subcommand("envs")]
@@ -92,7 +105,7 @@ class _UsageError(SvsimError, ValueError):
     """The command line cannot be parsed."""
 
 
-def _parse(arguments: Sequence[str]) -> Demo | Data | Benchmark | Agents | Envs:
+def _parse(arguments: Sequence[str]) -> Demo | Data | WorldCommands | Benchmark | Agents | Envs:
     """Parse by tyro, whose boxes become one line."""
     errors = io.StringIO()
     try:

@@ -5,6 +5,7 @@ KuaiRand's layout. The stand-in (`StandIn`) is something else: files of KuaiRand
 benchmarks of speed and for tests of the data room.
 """
 
+from svsim.world.card import CardRow, world_card
 from svsim.world.config import PRESETS, WorldConfig, preset
 from svsim.world.files import open_world, write_world
 from svsim.world.presets import find_store, preset_store
@@ -15,6 +16,7 @@ from svsim.world.world import World
 
 __all__ = [
     "PRESETS",
+    "CardRow",
     "Path",
     "StandIn",
     "State",
@@ -25,6 +27,7 @@ __all__ = [
     "preset",
     "preset_store",
     "simulate",
+    "world_card",
     "write_standin",
     "write_world",
 ]
