@@ -22,7 +22,7 @@ from svsim.cli.data_prepare import Prepare
 from svsim.cli.data_synth import Synth
 from svsim.cli.demo import Demo
 from svsim.cli.envs import Envs
-from svsim.cli.world_card import Card
+from svsim.cli.world_card import Card, Show
 from svsim.errors import CheckFailed, SvsimError
 
 __all__ = ["main"]
@@ -48,9 +48,9 @@ class Data:
 
 @dataclass(frozen=True, kw_only=True)
 class WorldCommands:
-    """The synthetic world: its card."""
+    """The synthetic world: its card, its configuration."""
 
-    command: Annotated[Card, subcommand("card")]
+    command: Annotated[Card, subcommand("card")] | Annotated[Show, subcommand("show")]
 
     def run(self) -> None:
         """Run the chosen command."""

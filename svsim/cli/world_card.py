@@ -1,17 +1,18 @@
-"""`svsim world card`."""
+"""`svsim world card` and `svsim world show`."""
 
 from __future__ import annotations
 
 import dataclasses
 import math
 from dataclasses import dataclass
+from pathlib import Path
 
 from tyro.conf import Positional
 
 from svsim.cli.output import console, print_json
 from svsim.errors import CheckFailed
 
-__all__ = ["Card"]
+__all__ = ["Card", "Show"]
 
 LEAST_WITHIN = 0.9
 
@@ -51,6 +52,20 @@ class Card:
                 f"expected {LEAST_WITHIN:.0%} of the judged rows within tolerance, found {within} of {len(judged)}",
                 where=self.store,
             )
+
+
+@dataclass(frozen=True, kw_only=True)
+class Show:
+    """Say which world a folder or a store is of."""
+
+    folder: Positional[Path]
+    """What `svsim data synth` wrote, or a store made from it."""
+
+    def run(self) -> None:
+        """Print the world's configuration as JSON."""
+        from svsim.world import open_world
+
+        print_json(open_world(self.folder).config.as_dict())
 
 
 def _plain(row: dict[str, object]) -> dict[str, object]:

@@ -1,7 +1,7 @@
 """The card: a store's figures beside KuaiRand's, row by row, with target, tolerance and verdict.
 
-Targets are data (`constants/card.json`) with their source. A figure that a store cannot have is not judged, and the card says
-why: counts per user need a whole month's visits, and some rates too few events. A store that dropped rows without
+Targets are data (`constants/card.json`) with their source. A figure that a store cannot have is not judged, and the card
+says why: counts per user need a whole month's visits, and some rates too few events. A store that dropped rows without
 duration is judged against what the target is without them, where that is known (`timed`).
 """
 
@@ -156,7 +156,8 @@ def _play_times(out: Figures, play: Array, seconds: Array, ratio: Array, one: Ar
     plays = play[timed] / 1_000
     counts = np.bincount(bucket, minlength=len(PLAY_BUCKETS_S))
     for number, low in enumerate(PLAY_BUCKETS_S):
-        label = f"{low:g}-{PLAY_BUCKETS_S[number + 1]:g} s" if number + 1 < len(PLAY_BUCKETS_S) else "over 600 s"
+        high = [*PLAY_BUCKETS_S, 0][number + 1]
+        label = f"{low:g}-{high:g} s" if high else "over 600 s"
         own = plays[bucket == number]
         for p in (25, 50, 75, 90):
             value = float(np.percentile(own, p)) if len(own) else float("nan")
@@ -214,7 +215,8 @@ def _visits(out: Figures, store: FeedStore, chance: Array) -> None:
     user, time = np.asarray(events["user"]), np.asarray(events["time_ms"])
     same = user[1:] == user[:-1]
     gap = (time[1:] - time[:-1])[same] / 1_000
-    edges = {"<1 s": 1, "1-10 s": 10, "10-60 s": 60, "1-5 min": 300, "5-30 min": 1_800, "30-120 min": 7_200}
+    edges: dict[str, float] = {"<1 s": 1, "1-10 s": 10, "10-60 s": 60, "1-5 min": 300, "5-30 min": 1_800}
+    edges["30-120 min"] = 7_200
     low = -1.0
     for name, high in {**edges, ">=120 min": np.inf}.items():
         out[f"gap to the next row {name}"] = (float(((gap >= low) & (gap < high)).mean()), len(gap))
