@@ -16,10 +16,9 @@ import numpy as np
 import numpy.typing as npt
 
 from svsim.data.store import FeedStore
-from svsim.errors import DataError
+from svsim.data.truth import TRUTH_FILE
 from svsim.names import INFLUENCER_FANS
 from svsim.world.constants import constants
-from svsim.world.files import open_world
 
 __all__ = ["CardRow", "world_card"]
 
@@ -41,6 +40,18 @@ RATIOS = {"0": (-1.0, 0.0), "0-.02": (0.0, 0.02), "0.05-0.1": (0.05, 0.1), "0.2-
           "0.95-1.05": (0.95, 1.05), "1.05-1.5": (1.05, 1.5), "1.5-2": (1.5, 2.0), "2-5": (2.0, 5.0)}  # fmt: skip
 FLAGS = {"click": "is_click", "long view": "long_view", "like": "is_like", "follow": "is_follow", "comment": "is_comment",
          "forward": "is_forward", "hate": "is_hate", "profile entry": "is_profile_enter"}  # fmt: skip
+
+PAIRS = (
+    ("click", "like"),
+    ("long view", "like"),
+    ("like", "follow"),
+    ("click", "comment"),
+    ("like", "comment"),
+    ("long view", "click"),
+    ("profile entry", "follow"),
+    ("click", "hate"),
+)
+"""Signals given others."""
 
 
 @dataclass(frozen=True)
@@ -77,17 +88,18 @@ def world_card(store: FeedStore) -> list[CardRow]:
     targets = json.loads(files("svsim.world.constants").joinpath("card.json").read_text(encoding="utf-8"))
     figures = _figures(store)
     timed = not store.manifest["options"]["keep_zero_duration"]
-    try:
-        full = open_world(store.path).config.visits >= FULL_VISITS
-    except DataError:
-        full = True
+    truth = store.path / TRUTH_FILE
+    visits = json.loads(truth.read_text(encoding="utf-8"))["config"]["visits"] if truth.is_file() else 1.0
+    full = visits >= FULL_VISITS
     return [_judge(target, figures, timed=timed, full=full) for target in targets]
 
 
 def _judge(row: dict[str, Any], figures: Figures, *, timed: bool, full: bool) -> CardRow:
     figure, n = figures.get(row["name"], (float("nan"), 0))
     target = row["timed"] if timed and "timed" in row else row["target"]
-    if row.get("full_size") and not full:
+    if "not_judged" in row:
+        verdict = f"not judged: {row['not_judged']}"
+    elif row.get("full_size") and not full:
         verdict = "not judged: needs a whole month's visits"
     elif n < FEWEST or np.isnan(figure):
         verdict = f"not judged: rests on {n:,} only"
@@ -129,10 +141,9 @@ def _figures(store: FeedStore) -> Figures:
         rows = chance & (seconds > low) & (seconds <= high)
         for name, values in (("click", flag["click"]), ("long view", flag["long view"]), ("complete", complete)):
             rate(f"{name}, random, {label}", values, rows)
-    for label, (low, high) in RATIOS.items():
-        rate(f"P(like | watch ratio {label})", flag["like"], one & (ratio > low) & (ratio <= high))
-    for name, given in (("click", "like"), ("long view", "like"), ("like", "follow"), ("click", "comment"),
-                        ("like", "comment"), ("long view", "click"), ("profile entry", "follow"), ("click", "hate")):  # fmt: skip
+    for label, (above, upto) in RATIOS.items():
+        rate(f"P(like | watch ratio {label})", flag["like"], one & (ratio > above) & (ratio <= upto))
+    for name, given in PAIRS:
         rate(f"P({name} | {given}), tab 1", flag[name], one & flag[given])
     rate("rows without duration", duration == 0, ~chance)
     _play_times(out, play, seconds, ratio, one)
@@ -218,7 +229,7 @@ def _visits(out: Figures, store: FeedStore, chance: Array) -> None:
     edges: dict[str, float] = {"<1 s": 1, "1-10 s": 10, "10-60 s": 60, "1-5 min": 300, "5-30 min": 1_800}
     edges["30-120 min"] = 7_200
     low = -1.0
-    for name, high in {**edges, ">=120 min": np.inf}.items():
+    for name, high in (*edges.items(), (">=120 min", np.inf)):
         out[f"gap to the next row {name}"] = (float(((gap >= low) & (gap < high)).mean()), len(gap))
         low = high
     rows = len(user)
@@ -232,7 +243,7 @@ def _visits(out: Figures, store: FeedStore, chance: Array) -> None:
     for p in (50, 90):
         out[f"sessions per user, p{p}"] = (float(np.percentile(sessions, p)), len(sessions))
     hours = np.bincount(np.asarray(events["hour"])[~chance].astype(np.int64), minlength=24)
-    real = constants("visits")["hour_rate"] / 24
+    real = constants("visits")["logged_hour_share"]
     out["hour of the day, largest difference of shares"] = (
         float(np.abs(hours / hours.sum() - real).max()),
         int(hours.sum()),
