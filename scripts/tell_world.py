@@ -73,9 +73,24 @@ def same_durations(real: pd.DataFrame, world: pd.DataFrame, rng: np.random.Gener
         if number in groups:
             chosen.append(rng.choice(groups[number]))
             kept.append(place)
-    pair = world.iloc[chosen].copy()
-    # Within a bin the lengths still differ by a hundredth: the real length, and a play that keeps its ratio.
-    return real.iloc[kept], pair
+    pair, model = world.iloc[chosen].copy(), real.iloc[kept]
+    # Within a bin lengths still differ by a hundredth, and the pool's few lengths would tell: the world's rows take the
+    # real length, a play that keeps its ratio, and the flags that follow where they followed before.
+    before = formulas(pair.play_time_ms, pair.duration_ms)
+    scale = model.duration_ms.to_numpy() / pair.duration_ms.to_numpy()
+    pair["play_time_ms"] = np.floor(pair.play_time_ms * scale).astype(int)
+    pair["duration_ms"] = model.duration_ms.to_numpy()
+    for name, old, new in zip(
+        ("is_click", "long_view"), before, formulas(pair.play_time_ms, pair.duration_ms), strict=True
+    ):
+        pair[name] = np.where(pair[name] == old, new, pair[name])
+    return model, pair
+
+
+def formulas(play: pd.Series, duration: pd.Series) -> tuple[np.ndarray, np.ndarray]:
+    """KuaiRand's definitions of click and long view."""
+    click = np.where(duration <= 7_000, play >= duration, play > 7_000)
+    return click, np.where(duration <= 18_000, play >= duration, play >= 18_000)
 
 
 def told_apart(one: pd.DataFrame, other: pd.DataFrame, rng: np.random.Generator) -> float:
