@@ -12,21 +12,26 @@ from svsim.world.presets import find_store, preset_store
 from svsim.world.simulation import Path, simulate
 from svsim.world.standin import StandIn, write_standin
 from svsim.world.state import State
+from svsim.world.truth import PolicyValue, oracle_policy, policy_value, uniform_policy
 from svsim.world.world import World
 
 __all__ = [
     "PRESETS",
     "CardRow",
     "Path",
+    "PolicyValue",
     "StandIn",
     "State",
     "World",
     "WorldConfig",
     "find_store",
     "open_world",
+    "oracle_policy",
+    "policy_value",
     "preset",
     "preset_store",
     "simulate",
+    "uniform_policy",
     "world_card",
     "write_standin",
     "write_world",

@@ -1,0 +1,59 @@
+"""True values of policies: against what logs say, against each other, and against bad policies."""
+
+from __future__ import annotations
+
+import dataclasses
+
+import numpy as np
+import pytest
+
+from svsim.errors import AgentError, OptionError
+from svsim.world import PRESETS, Path, World, oracle_policy, policy_value, simulate, uniform_policy
+
+
+@pytest.fixture(scope="module")
+def path() -> Path:
+    return simulate(World(dataclasses.replace(PRESETS["tiny"], users=200, random_share=0.1, seed=5)))
+
+
+@pytest.fixture(scope="module")
+def contexts(path: Path) -> np.ndarray:
+    return np.flatnonzero(path.columns["random"])
+
+
+def test_the_uniform_policys_value_is_the_random_logs_click_rate(path: Path, contexts: np.ndarray) -> None:
+    clicks = path.columns["is_click"][contexts]
+    value = policy_value(uniform_policy, path, contexts, over="contexts", draws=8)
+    logged_error = np.sqrt(clicks.mean() * (1 - clicks.mean()) / len(clicks))
+    assert abs(value.value - clicks.mean()) < 3 * np.hypot(value.standard_error, logged_error)
+    assert 0 < value.standard_error < logged_error
+
+
+def test_no_policy_beats_the_oracle_and_more_candidates_help_it(path: Path, contexts: np.ndarray) -> None:
+    rows = contexts[:400]
+    values = [policy_value(oracle_policy(path), path, rows, candidates=m).value for m in (1, 5, 20)]
+    uniform = policy_value(uniform_policy, path, rows, candidates=20).value
+    assert values[0] < values[1] < values[2]
+    assert values[2] > uniform + 0.1
+    single = policy_value(uniform_policy, path, rows, candidates=1)
+    assert values[0] == pytest.approx(single.value)
+
+
+def test_the_error_among_users_covers_the_value_of_other_users(path: Path, contexts: np.ndarray) -> None:
+    half = path.columns["user"][contexts] < 100
+    one, other = (policy_value(uniform_policy, path, contexts[part]) for part in (half, ~half))
+    assert abs(one.value - other.value) < 4 * np.hypot(one.standard_error, other.standard_error)
+    assert one.users + other.users <= 200
+
+
+@pytest.mark.parametrize("bad", [{"draws": 1}, {"candidates": 0}, {"candidates": 10_000}, {"signal": "joy"}])
+def test_impossible_questions_are_refused(path: Path, contexts: np.ndarray, bad: dict[str, object]) -> None:
+    with pytest.raises(OptionError):
+        policy_value(uniform_policy, path, contexts[:5], **bad)
+    with pytest.raises(OptionError):
+        policy_value(uniform_policy, path, contexts[:0])
+
+
+def test_what_is_no_policy_is_refused(path: Path, contexts: np.ndarray) -> None:
+    with pytest.raises(AgentError, match="sum to one"):
+        policy_value(lambda state, videos: np.ones(videos.shape), path, contexts[:5])
