@@ -109,7 +109,7 @@ def policy_value(
     return PolicyValue(float(mean.mean()), error, over, len(rows), len(np.unique(user)))
 
 
-def uniform_policy(state: State, videos: Ints) -> Floats:
+def uniform_policy(state: State, videos: Ints) -> Floats:  # noqa: ARG001 - a policy takes both
     """Every candidate alike: the random rail."""
     return np.full(videos.shape, 1 / videos.shape[1])
 
