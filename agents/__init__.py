@@ -9,5 +9,6 @@ if __name__ != "svsim.agents":
 
 from svsim.agents.base import Agent, ScoringAgent
 from svsim.agents.registry import agent_names, make_agent, register
+from svsim.agents.truth import agent_policy
 
-__all__ = ["Agent", "ScoringAgent", "agent_names", "make_agent", "register"]
+__all__ = ["Agent", "ScoringAgent", "agent_names", "agent_policy", "make_agent", "register"]

@@ -36,6 +36,7 @@ __all__ = [
     "bounds",
     "candidate_feature_names",
     "candidate_features",
+    "candidate_features_at",
     "history_features",
     "smoothed",
     "user_features",
@@ -176,13 +177,43 @@ def candidate_features(store: FeedStore, rows: Array) -> Floats:
 
     In the order of `candidate_feature_names`. Rates are shrunk by `PSEUDO_PLAYS` plays at the overall mean.
     """
-    video, time_ms = store.events["video"][rows], store.events["time_ms"][rows]
+    events = store.events
+    return _candidate_table(
+        store,
+        events["user"][rows],
+        events["video"][rows],
+        events["time_ms"][rows],
+        events["duration_ms"][rows],
+        events["split"][rows] == SPLIT_CODES["train"],
+    )
+
+
+def candidate_features_at(store: FeedStore, user: Array, video: Array, time_ms: Array) -> Floats:
+    """(n, C) float32 of videos that might be served, as they are known to the training split.
+
+    The same columns as `candidate_features`; the duration is the video table's. At times within the training split the
+    rates are those of other users.
+
+    Args:
+        user: (n,) dense ids of those that they might be served to.
+        video: (n,) dense ids.
+        time_ms: (n,) when.
+    """
+    train = store.split_rows("train")
+    last = int(store.events["time_ms"][train].max()) if len(train) else -1
+    duration_ms = np.nan_to_num(store.videos["video_duration"][video].astype(np.float64))
+    return _candidate_table(store, user, video, time_ms, duration_ms, time_ms <= last)
+
+
+def _candidate_table(
+    store: FeedStore, user: Array, video: Array, time_ms: Array, duration_ms: Array, in_training: Array
+) -> Floats:
     columns: dict[str, Array] = {
-        "log_duration": log_seconds(store.events["duration_ms"][rows]),
+        "log_duration": log_seconds(duration_ms),
         "age_days": _age_days(store, video, time_ms),
     }
-    columns.update({name: np.empty(len(rows), dtype=np.float32) for name in CANDIDATE_FEATURES[2:]})
-    for chosen, sums in _training_sums(store, rows):
+    columns.update({name: np.empty(len(video), dtype=np.float32) for name in CANDIDATE_FEATURES[2:]})
+    for chosen, sums in _training_sums(store, user, in_training):
         for name, values in _rates(store, video[chosen], sums).items():
             columns[name][chosen] = values
     if store.allows_leaky_statistics:
@@ -190,16 +221,15 @@ def candidate_features(store: FeedStore, rows: Array) -> Floats:
     return _stacked(columns, candidate_feature_names(store))
 
 
-def _training_sums(store: FeedStore, rows: Array) -> list[tuple[Array, dict[str, Array]]]:
+def _training_sums(store: FeedStore, user: Array, in_training: Array) -> list[tuple[Array, dict[str, Array]]]:
     """(indices into rows, sums by video to use for them): the store's own, or those of the other folds' users."""
     whole = {name: store.videos[f"train_{name}"] for name in ("exposures", "click", "long_view", "wtr", "wtg", "aux")}
-    in_training = store.events["split"][rows] == SPLIT_CODES["train"]
     parts = [(np.flatnonzero(~in_training), whole)]
     if in_training.any():
         fold_of_user = (keyed_hash(np.arange(store.n_users + 1), 0xF01D) % np.uint64(FOLDS)).astype(np.int64)
         train = store.split_rows("train")
         train_fold = fold_of_user[store.events["user"][train]]
-        row_fold = fold_of_user[store.events["user"][rows]]
+        row_fold = fold_of_user[user]
         for fold in range(FOLDS):
             own = _sums_of(store, train[train_fold == fold])
             rest = {name: whole[name].astype(np.float64) - own[name] for name in whole}

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from svsim.errors import AgentError, OptionError
-from svsim.world import PRESETS, Path, World, oracle_policy, policy_value, simulate, uniform_policy
+from svsim.world import PRESETS, Path, State, World, oracle_policy, policy_value, simulate, uniform_policy
 
 
 @pytest.fixture(scope="module")
@@ -57,3 +57,23 @@ def test_impossible_questions_are_refused(path: Path, contexts: np.ndarray, bad:
 def test_what_is_no_policy_is_refused(path: Path, contexts: np.ndarray) -> None:
     with pytest.raises(AgentError, match="sum to one"):
         policy_value(lambda state, videos: np.ones(videos.shape), path, contexts[:5])
+
+
+def test_re_ranking_what_was_retrieved_by_the_platforms_own_policy_is_worth_what_was_logged(path: Path) -> None:
+    world = path.world
+    rows = np.flatnonzero((path.columns["slot"] == 0) & ~path.columns["random"])[:3_000]
+
+    def behaviour(state: State, videos: np.ndarray) -> np.ndarray:
+        utility = world.utilities(state.user, videos)
+        weight = np.exp(utility - utility.max(axis=1, keepdims=True))
+        return weight / weight.sum(axis=1, keepdims=True)
+
+    clicks = path.columns["is_click"][rows]
+    value = policy_value(behaviour, path, rows, candidates="retrieved", over="contexts")
+    logged_error = np.sqrt(clicks.mean() * (1 - clicks.mean()) / len(clicks))
+    assert value.standard_error == 0
+    # The first of a Plackett–Luce slate is the softmax of the utilities; which one it was is chance, as is its click.
+    assert abs(value.value - clicks.mean()) < 3 * logged_error
+    best = policy_value(oracle_policy(path), path, rows, candidates="retrieved").value
+    uniform = policy_value(uniform_policy, path, rows, candidates="retrieved").value
+    assert uniform < value.value < best
