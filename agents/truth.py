@@ -11,6 +11,7 @@ from svsim.agents.base import Agent
 from svsim.data.store import FeedStore
 from svsim.envs.contexts import Contexts
 from svsim.errors import AgentError, StoreError
+from svsim.world.files import open_world
 from svsim.world.state import State
 from svsim.world.truth import Policy
 from svsim.world.world import World
@@ -23,6 +24,8 @@ Ints = npt.NDArray[np.int64]
 def agent_policy(agent: Agent, store: FeedStore, world: World, *, history: int = 50, seed: int = 0) -> Policy:
     """An agent as a policy that `svsim.world.policy_value` takes: it sees the store's observation of each context.
 
+    A video that the log never showed is in no table of the store: the agent cannot name it, and does not choose it.
+
     Args:
         agent: Fitted; one with `probabilities`.
         store: The world's prepared log.
@@ -32,38 +35,37 @@ def agent_policy(agent: Agent, store: FeedStore, world: World, *, history: int =
 
     Raises:
         AgentError: The agent tells no probabilities.
-        StoreError: The store does not know a user or a video of the world (raised when the policy is asked).
+        StoreError: The store is of another world or of none; later, when asked, none of the candidates is known.
     """
     probabilities = getattr(agent, "probabilities", None)
     if probabilities is None:
         raise AgentError("expected an agent with probabilities(observation)", where=type(agent).__name__)
+    if open_world(store.path).config != world.config:
+        raise StoreError("expected a store of this world, found one of another", where=str(store.path))
     contexts = Contexts(store, history)
-    users, videos = _Ids(store.users["user_id"], "user"), _Ids(store.videos["video_id"], "video")
+    users = _Dense(store.users["user_id"])
+    videos = _Dense(store.videos["video_id"])
 
     def policy(state: State, candidates: Ints) -> npt.NDArray[Any]:
         public = world.catalogue.public_id(np.maximum(candidates, 0))
-        dense = np.where(candidates < 0, 0, videos.dense(public))
-        observation = contexts.observe(users.dense(state.user), state.time_ms, dense)
+        dense = np.where(candidates < 0, 0, videos.of(public))
+        if not dense.any(axis=1).all():
+            raise StoreError("expected a video of the store among each context's candidates", where=str(store.path))
+        observation = contexts.observe(users.of(state.user), state.time_ms, dense)
         agent.reset(observation, {}, seed=seed)
         return np.asarray(probabilities(observation))
 
     return policy
 
 
-class _Ids:
-    """From the source's ids to dense ids."""
+class _Dense:
+    """From the source's ids to dense ids; 0 for one that the store does not know."""
 
-    def __init__(self, source: npt.NDArray[Any], what: str) -> None:
+    def __init__(self, source: npt.NDArray[Any]) -> None:
         self._source = np.asarray(source)[1:]
         self._order = np.argsort(self._source, kind="stable")
-        self._what = what
 
-    def dense(self, ids: Ints) -> Ints:
+    def of(self, ids: Ints) -> Ints:
         place = np.searchsorted(self._source, ids, sorter=self._order)
         found = self._order[np.minimum(place, len(self._order) - 1)]
-        if (self._source[found] != ids).any():
-            unknown = int(ids[self._source[found] != ids].flat[0])
-            raise StoreError(
-                f"expected a store of this world, found no {self._what} {unknown} in it", where="agent_policy"
-            )
-        return np.asarray(found + 1, dtype=np.int64)
+        return np.where(self._source[found] == ids, found + 1, 0).astype(np.int64)

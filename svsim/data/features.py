@@ -195,6 +195,7 @@ def candidate_features_at(store: FeedStore, user: Array, video: Array, time_ms: 
     rates are those of other users.
 
     Args:
+        store: Whose training split they are known to.
         user: (n,) dense ids of those that they might be served to.
         video: (n,) dense ids.
         time_ms: (n,) when.

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-from pathlib import Path as File
 
 import numpy as np
 import pytest
@@ -57,23 +56,21 @@ def test_agents_lie_between_chance_and_the_oracle(path: Path, world_store: FeedS
 
 
 def test_an_agent_re_ranks_what_was_retrieved(path: Path, world_store: FeedStore, contexts: np.ndarray) -> None:
-    policy = agent_policy(make_agent("random"), world_store, path.world)
-    few = contexts[:50]
-    state = path.state(few)
-    retrieved = path.world.retrieved(state.user, state.request, state.time_ms)
-    known = np.isin(path.world.catalogue.public_id(np.maximum(retrieved, 0)), world_store.videos["video_id"])
-    if (known | (retrieved < 0)).all():
-        value = policy_value(policy, path, few, candidates="retrieved")
-        assert value.value == pytest.approx(policy_value(uniform_policy, path, few, candidates="retrieved").value)
-    else:
-        # The log's tables list what was ever shown; a retrieved video that never was is unknown to a store.
-        with pytest.raises(StoreError, match="no video"):
-            policy_value(policy, path, few, candidates="retrieved")
+    popularity = make_agent("popularity")
+    popularity.fit(world_store, seed=0)  # type: ignore[attr-defined]
+    chance, ranked = (
+        policy_value(agent_policy(agent, world_store, path.world), path, contexts, candidates="retrieved").value
+        for agent in (make_agent("random"), popularity)
+    )
+    assert chance < ranked < policy_value(oracle_policy(path), path, contexts, candidates="retrieved").value
 
 
-def test_a_store_of_another_world_is_refused(path: Path, store: FeedStore, contexts: np.ndarray) -> None:
+def test_a_store_of_another_world_is_refused(path: Path, store: FeedStore, world_store: FeedStore) -> None:
+    with pytest.raises(StoreError):
+        agent_policy(make_agent("random"), store, path.world)
+    other = World(dataclasses.replace(CONFIG, seed=4))
     with pytest.raises(StoreError, match="expected a store of this world"):
-        policy_value(agent_policy(make_agent("random"), store, path.world), path, contexts[:5])
+        agent_policy(make_agent("random"), world_store, other)
 
 
 def test_an_agent_without_probabilities_is_refused(path: Path, world_store: FeedStore) -> None:
