@@ -15,7 +15,9 @@ __all__ = [
     "LeakError",
     "OptionError",
     "OutputError",
+    "RunError",
     "StoreError",
+    "TrainingError",
     "SvsimError",
     "UnknownNameError",
 ]
@@ -56,6 +58,14 @@ class DataError(SvsimError, ValueError):
 
 class StoreError(SvsimError, OSError):
     """A store is missing, damaged or of another version."""
+
+
+class RunError(SvsimError, OSError):
+    """A training run is missing, damaged, of another version or of another store."""
+
+
+class TrainingError(SvsimError, ArithmeticError):
+    """Training cannot go on."""
 
 
 class OutputError(SvsimError, OSError):
