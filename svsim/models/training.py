@@ -1,0 +1,421 @@
+"""The training loop: validates every epoch, stops early, resumes bit for bit, runs under torchrun."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+import math
+import os
+import time
+from collections.abc import Callable
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+import torch.distributed as dist
+from torch import Tensor
+
+from svsim.data.atomic import as_output_error, write_file
+from svsim.data.store import FeedStore
+from svsim.errors import OptionError, OutputError, RunError, TrainingError
+from svsim.models.checkpoints import CONFIG, Run, load_run, make_network, read_config, save_inputs, save_weights, write_config
+from svsim.models.config import ModelConfig, TrainingConfig
+from svsim.models.embedding import Table
+from svsim.models.inputs import Inputs
+from svsim.models.losses import WEIGHTS, losses
+from svsim.models.network import SASRec4SV
+from svsim.models.windows import Batch, Material, batches, count_batches, make_windows
+from svsim.randomness import keyed_hash
+
+__all__ = ["Progress", "Trainer", "train"]
+
+Progress = Callable[[str, int, int | None], None]
+STATE_FILE = "state.pt"
+
+
+def train(
+    store: FeedStore,
+    out: str | Path,
+    model: ModelConfig,
+    training: TrainingConfig,
+    *,
+    progress: Progress | None = None,
+    device: str = "cpu",
+) -> Run:
+    """Train SASRec4SV on a store's training split; the validation split says when to stop.
+
+    The run grows in its folder. Interrupted, the same call goes on where it was and ends with the same weights; finished,
+    it returns at once. Under `torchrun` each process takes its part of every batch, and the first one writes.
+
+    Args:
+        store: Its training and validation splits.
+        out: Folder of the run.
+        model: Sizes and forms.
+        training: How.
+        progress: Told of steps.
+        device: Of torch.
+
+    Raises:
+        OptionError: The store has no validation rows.
+        OutputError: The folder holds something else.
+        TrainingError: The loss is not finite.
+    """
+    return Trainer(store, Path(out), model, training, progress=progress, device=device).run()
+
+
+class Trainer:
+    """One run of training; see `train`."""
+
+    def __init__(
+        self,
+        store: FeedStore,
+        out: Path,
+        model: ModelConfig,
+        training: TrainingConfig,
+        *,
+        progress: Progress | None = None,
+        device: str = "cpu",
+    ) -> None:
+        self.store, self.out, self.config, self.training = store, out, model, training
+        self.tell = progress or (lambda *_: None)
+        self.device = torch.device(device)
+        self.rank, self.processes = (dist.get_rank(), dist.get_world_size()) if dist.is_initialized() else (0, 1)
+        if not len(store.split_rows("valid")):
+            raise OptionError("expected validation rows, found none", where=str(store.path), remedy="prepare with --split")
+
+    # --- set-up -------------------------------------------------------------------------------------------------------
+
+    def run(self) -> Run:
+        """Train to the end."""
+        if self._claim():
+            return load_run(self.out)
+        self._set_up()
+        self._resume()
+        writer = self._writer()
+        try:
+            while self.epoch < self.training.epochs and not self._is_over():
+                self._run_epoch(writer)
+        finally:
+            if writer is not None:
+                writer.close()
+        self._finish()
+        return load_run(self.out)
+
+    def _claim(self) -> bool:
+        """Make the folder this run's; whether it is finished already."""
+        asked = self._manifest()
+        if (self.out / CONFIG).exists():
+            told = read_config(self.out)
+            differing = [name for name, value in asked.items() if json.loads(json.dumps(value)) != told.get(name)]
+            if differing:
+                raise OutputError(
+                    f"expected the folder of the same run, found one with another {differing[0]}",
+                    where=str(self.out),
+                    remedy="name another folder, or remove it",
+                )
+            return (self.out / "metrics.json").exists()
+        if self.out.exists() and (not self.out.is_dir() or any(self.out.iterdir())):
+            raise OutputError("expected a new or empty folder, found something else", where=str(self.out))
+        if self.rank == 0:
+            with as_output_error(self.out):
+                self.out.mkdir(parents=True, exist_ok=True)
+        return False
+
+    def _manifest(self) -> dict[str, Any]:
+        return {"model": self.config.as_dict(), "training": asdict(self.training), "store": self.store.fingerprint}
+
+    def _set_up(self) -> None:
+        self.tell("features", 0, None)
+        self.inputs = Inputs.fit(self.store, self.config)
+        self.material = Material(self.store, self.inputs)
+        torch.manual_seed(self.training.seed)
+        self.network: SASRec4SV = make_network(self.config, self.inputs)
+        self.tables = [part for part in self.network.modules() if isinstance(part, Table)]
+        for table in self.tables:
+            if len(table.weight) >= self.training.dense_rows:
+                table.by_rows()
+        self.network.to(self.device)
+        self.tables = [table for table in self.tables if table.is_by_rows]
+        self.optimizer = torch.optim.AdamW(_groups(self.network, self.training), fused=True)
+        self.mean = (
+            {name: value.detach().clone() for name, value in self.network.state_dict().items()}
+            if self.training.average
+            else None
+        )
+        length = self.config.length
+        self.windows = make_windows(self.store, "train", length, "running", training=True)
+        self.valid = make_windows(self.store, "valid", length, "running")
+        self.steps = count_batches(self.windows, self.training.batch_events)
+        self.epoch = self.step = self.total_steps = self.worse = 0
+        self.best = math.inf
+        self.sums: dict[str, float] = {}
+        self.history: list[dict[str, float]] = []
+        if self.rank == 0 and not (self.out / CONFIG).exists():
+            with as_output_error(self.out):
+                save_inputs(self.out, self.inputs)
+                write_config(self.out, {**self._manifest(), "parameters": sum(p.numel() for p in self.network.parameters())})
+
+    def _writer(self) -> Any:
+        if self.rank:
+            return None
+        import warnings
+
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            from torch.utils.tensorboard import SummaryWriter
+        return SummaryWriter(str(self.out / "tensorboard"), purge_step=self.total_steps)  # type: ignore[no-untyped-call]
+
+    # --- epochs -------------------------------------------------------------------------------------------------------
+
+    def _is_over(self) -> bool:
+        return bool(self.training.patience) and self.worse >= self.training.patience
+
+    def _run_epoch(self, writer: Any) -> None:
+        self.network.train()
+        order = np.random.default_rng(np.random.SeedSequence([self.training.seed, self.epoch]))
+        saved = time.monotonic()
+        for batch in batches(
+            self.material,
+            self.windows,
+            "train",
+            "running",
+            places=self.training.batch_events,
+            order=order,
+            part=(self.rank, self.processes),
+            skip=self.step,
+        ):
+            found = self._learn(batch)
+            for name, value in found.items():
+                self.sums[name] = self.sums.get(name, 0.0) + value
+            self.step += 1
+            self.total_steps += 1
+            self.tell(f"epoch {self.epoch + 1}", self.step, self.steps)
+            if writer is not None:
+                writer.add_scalar("step/loss", found["loss"], self.total_steps)
+            if time.monotonic() - saved > self.training.save_seconds:
+                self._save_state()
+                saved = time.monotonic()
+        self._close_epoch(writer)
+
+    def _close_epoch(self, writer: Any) -> None:
+        """Validate, keep the weights if they are the best, write the history."""
+        told = {"epoch": float(self.epoch + 1), "steps": float(self.total_steps)}
+        told.update({f"train_{name}": value / max(self.step, 1) for name, value in self.sums.items()})
+        kept = self.network.state_dict()
+        if self.mean is not None:
+            kept = {name: value.clone() for name, value in kept.items()}
+            self.network.load_state_dict(self.mean)
+        told.update({f"valid_{name}": value for name, value in self.validate().items()})
+        better = told["valid_loss"] < self.best
+        if better:
+            self.best, self.worse = told["valid_loss"], 0
+            if self.rank == 0:
+                with as_output_error(self.out):
+                    save_weights(self.out, self.network.state_dict())
+        else:
+            self.worse += 1
+        if self.mean is not None:
+            self.network.load_state_dict(kept)
+        self.history.append(told)
+        self.epoch, self.step, self.sums = self.epoch + 1, 0, {}
+        if self.rank == 0:
+            with as_output_error(self.out):
+                write_file(self.out / "history.csv", _csv(self.history))
+        if writer is not None:
+            for name, value in told.items():
+                writer.add_scalar(f"epoch/{name}", value, self.epoch)
+        self._save_state()
+
+    def validate(self) -> dict[str, float]:
+        """Losses on the validation split."""
+        self.network.eval()
+        sums: dict[str, float] = {}
+        total = 0
+        with torch.no_grad():
+            for batch in batches(
+                self.material, self.valid, "valid", "running", places=2 * self.training.batch_events
+            ):
+                found = self._losses(batch)
+                for name, value in found.items():
+                    sums[name] = sums.get(name, 0.0) + float(value) * batch.total
+                total += batch.total
+        return {name: value / max(total, 1) for name, value in sums.items()}
+
+    def _losses(self, batch: Batch) -> dict[str, Tensor]:
+        half = self.device.type == "cuda"
+        with torch.autocast(self.device.type, dtype=torch.bfloat16, enabled=half):
+            outputs = self.network(
+                _to(batch.history, self.device), _to(batch.queries, self.device), batch.visible.to(self.device)
+            )
+        found = losses(outputs, batch, self.material)
+        found["loss"] = torch.stack([WEIGHTS[name] * value for name, value in found.items()]).sum()
+        return found
+
+    def _learn(self, batch: Batch) -> dict[str, float]:
+        """One step of the optimiser."""
+        key = keyed_hash(self.training.seed, self.epoch, self.step, self.rank)
+        torch.manual_seed(int(key & np.uint64(0x7FFF_FFFF)))
+        rate = self.training.learning_rate * min(1.0, (self.total_steps + 1) / max(self.training.warm_up, 1))
+        for group in self.optimizer.param_groups:
+            group["lr"] = rate
+        self._begin_batch(batch)
+        self.optimizer.zero_grad(set_to_none=True)
+        found = self._losses(batch)
+        found["loss"].backward()  # type: ignore[no-untyped-call]
+        told = self._shared({name: float(value.detach()) for name, value in found.items()})
+        if not math.isfinite(told["loss"]):
+            raise TrainingError(
+                f"the loss is {told['loss']} at step {self.total_steps + 1}, learning rate {rate:g}",
+                where=str(self.out),
+                remedy="lower the learning rate; the weights of the last good epoch are kept",
+            )
+        parameters = [p for p in self.network.parameters() if p.requires_grad]
+        self._share_gradients(parameters)
+        torch.nn.utils.clip_grad_norm_(parameters, self.training.clip)
+        self.optimizer.step()
+        for table in self.tables:
+            self._update_rows(table)
+        if self.mean is not None:
+            # A young mean is mostly its beginning: it warms up as Adam's do.
+            decay = min(self.training.average, (1 + self.total_steps) / (10 + self.total_steps))
+            with torch.no_grad():
+                for name, value in self.network.state_dict().items():
+                    self.mean[name].lerp_(value, 1 - decay)
+        return told
+
+    def _begin_batch(self, batch: Batch) -> None:
+        network = self.network
+        pairs = [(network.video_table, "video"), (network.author_table, "author"), (network.user_table, "user")]
+        for table, name in pairs:
+            if table is not None:
+                table.begin_batch(getattr(batch.history, name), getattr(batch.queries, name))
+
+    # --- several processes --------------------------------------------------------------------------------------------
+
+    def _shared(self, values: dict[str, float]) -> dict[str, float]:
+        """Sums of values over the processes."""
+        if self.processes == 1:
+            return values
+        together = torch.tensor(list(values.values()), dtype=torch.float64)
+        dist.all_reduce(together)
+        return dict(zip(values, together.tolist(), strict=True))
+
+    def _share_gradients(self, parameters: list[torch.nn.Parameter]) -> None:
+        """Sum gradients over the processes, in one message; each is over the whole batch's number of queries already."""
+        if self.processes == 1:
+            return
+        for parameter in parameters:
+            if parameter.grad is None:
+                parameter.grad = torch.zeros_like(parameter)
+        flat = torch.cat([parameter.grad.reshape(-1) for parameter in parameters if parameter.grad is not None])
+        dist.all_reduce(flat)
+        start = 0
+        for parameter in parameters:
+            size = parameter.numel()
+            parameter.grad = flat[start : start + size].view_as(parameter)
+            start += size
+
+    def _update_rows(self, table: Table) -> None:
+        touched = table.touched
+        table.end_batch()
+        gathered: list[tuple[Tensor, Tensor] | None] = [touched]
+        if self.processes > 1:
+            gathered = [None] * self.processes
+            dist.all_gather_object(gathered, touched)
+        present = [pair for pair in gathered if pair is not None]
+        if not present:
+            return
+        rows, place = torch.unique(torch.cat([pair[0] for pair in present]), return_inverse=True)
+        gradient = torch.zeros(len(rows), table.weight.shape[1], device=rows.device)
+        gradient.index_add_(0, place, torch.cat([pair[1] for pair in present]))
+        table.rows_step(rows, gradient, self.training.table_learning_rate)
+
+    # --- interruption -------------------------------------------------------------------------------------------------
+
+    def _save_state(self) -> None:
+        """Keep everything that the rest of the run depends on."""
+        if self.rank:
+            return
+        state = {
+            "network": self.network.state_dict(),
+            "optimizer": self.optimizer.state_dict(),
+            "squares": [table.sum_of_squares for table in self.tables],
+            "mean": self.mean,
+            "sums": self.sums,
+            "history": self.history,
+            "counters": [self.epoch, self.step, self.total_steps, self.worse],
+            "best": self.best,
+        }
+        content = io.BytesIO()
+        torch.save(state, content)
+        with as_output_error(self.out):
+            write_file(self.out / STATE_FILE, content.getvalue())
+
+    def _resume(self) -> None:
+        file = self.out / STATE_FILE
+        if not file.exists():
+            return
+        try:
+            state = torch.load(file, map_location=self.device, weights_only=True)
+            self.network.load_state_dict(state["network"])
+            self.optimizer.load_state_dict(state["optimizer"])
+            for table, squares in zip(self.tables, state["squares"], strict=True):
+                table.sum_of_squares = squares
+            self.mean, self.sums, self.history = state["mean"], state["sums"], state["history"]
+            self.epoch, self.step, self.total_steps, self.worse = state["counters"]
+            self.best = state["best"]
+        except Exception as error:
+            raise RunError(
+                f"expected the state of an interrupted run, found {type(error).__name__}: {str(error).splitlines()[0]}",
+                where=str(file),
+                remedy="remove the run's folder and train again",
+            ) from error
+
+    def _finish(self) -> None:
+        if self.rank == 0:
+            chosen = min(self.history, key=lambda row: row["valid_loss"])
+            with as_output_error(self.out):
+                write_file(self.out / "metrics.json", (json.dumps(chosen, indent=1) + "\n").encode())
+                # What is finished is never gone on with.
+                (self.out / STATE_FILE).unlink(missing_ok=True)
+        if self.processes > 1:
+            dist.barrier()
+
+
+def _groups(network: SASRec4SV, training: TrainingConfig) -> list[dict[str, Any]]:
+    """Parameters with and without weight decay."""
+    everything = network.config.preset == "paper"
+    decayed, free = [], []
+    for name, parameter in network.named_parameters():
+        matrix = parameter.dim() > 1 and "table" not in name
+        (decayed if matrix or everything else free).append(parameter)
+    return [
+        {"params": decayed, "weight_decay": training.weight_decay, "lr": training.learning_rate},
+        {"params": free, "weight_decay": 0.0, "lr": training.learning_rate},
+    ]
+
+
+def _to(tokens: Any, device: torch.device) -> Any:
+    if device.type == "cpu":
+        return tokens
+    return type(tokens)(**{name: value.to(device, non_blocking=True) for name, value in vars(tokens).items()})
+
+
+def _csv(rows: list[dict[str, float]]) -> bytes:
+    text = io.StringIO()
+    writer = csv.DictWriter(text, list(rows[0]), lineterminator="\n")
+    writer.writeheader()
+    writer.writerows(rows)
+    return text.getvalue().encode()
+
+
+def join_processes() -> bool:
+    """Join the processes that `torchrun` started; whether there are several."""
+    if int(os.environ.get("WORLD_SIZE", "1")) < 2:
+        return False
+    if not dist.is_initialized():
+        dist.init_process_group("gloo")
+    return True
