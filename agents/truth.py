@@ -35,7 +35,8 @@ def agent_policy(agent: Agent, store: FeedStore, world: World, *, history: int =
 
     Raises:
         AgentError: The agent tells no probabilities.
-        StoreError: The store is of another world or of none; later, when asked, none of the candidates is known.
+        DataError: The store holds no world's truth.
+        StoreError: The store is of another world; later, when asked, none of the candidates is known.
     """
     probabilities = getattr(agent, "probabilities", None)
     if probabilities is None:

@@ -17,8 +17,8 @@ __all__ = [
     "OutputError",
     "RunError",
     "StoreError",
-    "TrainingError",
     "SvsimError",
+    "TrainingError",
     "UnknownNameError",
 ]
 

@@ -1,5 +1,24 @@
 """Metrics: pure functions on arrays."""
 
+from svsim.metrics.classification import (
+    auc,
+    calibration_error,
+    confusion_scores,
+    pairs_in_order,
+    root_mean_square_error,
+    user_auc,
+)
 from svsim.metrics.exposure import coverage, gini
+from svsim.metrics.ranking import top_gains
 
-__all__ = ["coverage", "gini"]
+__all__ = [
+    "auc",
+    "calibration_error",
+    "confusion_scores",
+    "coverage",
+    "gini",
+    "pairs_in_order",
+    "root_mean_square_error",
+    "top_gains",
+    "user_auc",
+]

@@ -12,7 +12,7 @@ from svsim.data.conversion import prepare
 from svsim.data.store import FeedStore
 from svsim.envs.contexts import Contexts
 from svsim.envs.tape import get_tape
-from svsim.errors import AgentError, StoreError
+from svsim.errors import AgentError, DataError, StoreError
 from svsim.names import CANDIDATE_FEATURES
 from svsim.world import PRESETS, Path, World, oracle_policy, policy_value, simulate, uniform_policy, write_world
 
@@ -66,7 +66,7 @@ def test_an_agent_re_ranks_what_was_retrieved(path: Path, world_store: FeedStore
 
 
 def test_a_store_of_another_world_is_refused(path: Path, store: FeedStore, world_store: FeedStore) -> None:
-    with pytest.raises(StoreError):
+    with pytest.raises(DataError, match="found none"):
         agent_policy(make_agent("random"), store, path.world)
     other = World(dataclasses.replace(CONFIG, seed=4))
     with pytest.raises(StoreError, match="expected a store of this world"):

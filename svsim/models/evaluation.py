@@ -1,0 +1,220 @@
+"""Offline evaluation: predictions beside refitted baselines on the same rows, with user-clustered intervals."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from svsim.data.store import FeedStore
+from svsim.errors import OptionError
+from svsim.metrics import (
+    auc,
+    calibration_error,
+    confusion_scores,
+    pairs_in_order,
+    root_mean_square_error,
+    top_gains,
+    user_auc,
+)
+from svsim.models.baselines import fit_baselines
+from svsim.models.checkpoints import Run
+from svsim.models.prediction import predict
+from svsim.models.windows import Material, Protocol
+from svsim.names import FLAGS, GROUPS, LOG_COLUMN_OF
+
+__all__ = ["PROTOCOLS", "evaluate", "evaluate_predictions", "targets_of"]
+
+Array = npt.NDArray[Any]
+Interval = dict[str, float | None]
+Statistic = Callable[[Array], float]
+"""(users,) weights → value: 1 for each user as they are, counts of draws in a resample."""
+
+PROTOCOLS: tuple[Protocol, ...] = ("frozen", "running")
+K = 3
+LABEL_OF = {"click": "click", "long_view": "long_view", "binary": "wtr>0.5"}
+TITLES = {"binary": "wtr>0.5"}
+
+
+def targets_of(material: Material) -> dict[str, Array]:
+    """(n_events,) what is to be predicted by name, NaN where it does not exist."""
+    events = material.store.events
+    timed = material.timed
+    told: dict[str, Array] = {name: np.asarray(events[LOG_COLUMN_OF[name]], dtype=np.float32) for name in FLAGS}
+    told["binary"] = np.where(timed, material.ratio > 0.5, np.nan).astype(np.float32)
+    told["wtr"] = np.where(timed, material.ratio, np.nan).astype(np.float32)
+    told["wtr_clipped"] = np.minimum(told["wtr"], 1.0)
+    told["wtg"] = np.where(timed, material.gain, np.nan).astype(np.float32)
+    return told
+
+
+def evaluate(
+    run: Run, store: FeedStore, *, split: str = "test", resamples: int = 200, seed: int = 0, baselines: bool = True
+) -> dict[str, Any]:
+    """Metrics of a run on a split, under both protocols, overall and by group, beside baselines and in difference to them.
+
+    Args:
+        run: Trained on this store.
+        store: Its test split, or another.
+        split: What is scored.
+        resamples: Of the bootstrap over users.
+        seed: Of the resamples and of boosting.
+        baselines: Whether to refit and compare them.
+
+    Returns:
+        By protocol: `labels`, `groups`, `baselines`, `differences`; each metric as {mean, low, high}.
+
+    Raises:
+        RunError: The run is of another store.
+        OptionError: The split has no rows.
+    """
+    run.check(store)
+    rows = store.split_rows(split)
+    if not len(rows):
+        raise OptionError(f"expected rows in the split {split!r}, found none", where=str(store.path))
+    material = Material(store, run.inputs)
+    targets = targets_of(material)
+    result: dict[str, Any] = {}
+    for protocol in PROTOCOLS:
+        found = {"model": predict(run, material, split, protocol)}
+        if baselines:
+            found.update(fit_baselines(store, targets, split, protocol, seed=seed))
+        result[protocol] = evaluate_predictions(
+            {name: values[rows] for name, values in targets.items()},
+            found,
+            store.events["user"][rows],
+            store.user_group[store.events["user"][rows]],
+            protocol,
+            resamples=resamples,
+            seed=seed,
+        )
+    return result
+
+
+def evaluate_predictions(
+    targets: dict[str, Array],
+    predictions: dict[str, dict[str, Array]],
+    user: Array,
+    group: Array,
+    protocol: Protocol,
+    *,
+    resamples: int,
+    seed: int,
+) -> dict[str, Any]:
+    """The result of one protocol; the first of `predictions` is compared with the others by paired differences."""
+    owners, owner = np.unique(user, return_inverse=True)
+    rng = np.random.default_rng(np.random.SeedSequence([seed, len(owners)]))
+    draws = np.vstack(
+        [np.ones(len(owners)), rng.multinomial(len(owners), np.full(len(owners), 1 / len(owners)), resamples)]
+    )
+    samples = {
+        name: _samples(targets, values, owner, np.ones(len(user), dtype=bool), draws, protocol)
+        for name, values in predictions.items()
+    }
+    first, *others = samples
+    result: dict[str, Any] = {"rows": len(user), "users": len(owners), "labels": _intervals(samples[first])}
+    result["groups"] = {}
+    for name in GROUPS:
+        own = group == name
+        if own.any():
+            found = _samples(targets, predictions[first], owner, own, draws, protocol)
+            result["groups"][name] = {"rows": int(own.sum()), "labels": _intervals(found)}
+            if "all-negative" in predictions:
+                base = _samples(targets, predictions["all-negative"], owner, own, draws, protocol)
+                result["groups"][name]["all-negative"] = _intervals(base)
+    result["baselines"] = {name: {"labels": _intervals(samples[name])} for name in others}
+    result["differences"] = {
+        name: _intervals(
+            {
+                label: {m: samples[first][label][m] - values for m, values in metrics.items() if m in samples[first][label]}
+                for label, metrics in samples[name].items()
+                if label in samples[first]
+            }
+        )
+        for name in others
+    }
+    return result
+
+
+Samples = dict[str, dict[str, npt.NDArray[np.float64]]]
+
+
+def _samples(
+    targets: dict[str, Array], predictions: dict[str, Array], owner: Array, chosen: Array, draws: Array, protocol: Protocol
+) -> Samples:
+    """By label and metric: (1 + resamples,) the value, then those of the resamples."""
+    found: Samples = {}
+    for name, prediction in predictions.items():
+        target = targets[name]
+        keep = chosen & np.isfinite(target) & np.isfinite(prediction)
+        if not keep.any():
+            continue
+        label, score, users = target[keep], prediction[keep], owner[keep]
+        statistics = _of_flags(label, score, users, protocol) if name in (*FLAGS, "binary") else {}
+        if name in ("wtr", "wtr_clipped", "wtg"):
+            statistics["rmse"] = _rmse(label, score, users)
+            if name == "wtr":
+                statistics["xauc"] = _xauc(label, score, users)
+        if protocol == "frozen" and name in ("click", "long_view", "binary", "wtr", "wtg"):
+            gain = targets["wtg"][keep]
+            known = np.isfinite(gain)
+            statistics.update(_top(users[known], score[known], gain[known]))
+        values = {metric: np.array([statistic(row) for row in draws]) for metric, statistic in statistics.items()}
+        found[TITLES.get(name, name)] = values
+    return found
+
+
+def _of_flags(label: Array, score: Array, users: Array, protocol: Protocol) -> dict[str, Statistic]:
+    order = np.argsort(score, kind="stable")
+    label_, users_, score_ = label[order].astype(np.float64), users[order], score[order]
+    statistics: dict[str, Statistic] = {
+        "auc": lambda w: auc(label_, score_, w[users_]),
+        "ece": lambda w: calibration_error(label_, score_, w[users_]),
+        "base_rate": lambda w: float(np.average(label_, weights=w[users_])) if w[users_].sum() else float("nan"),
+    }
+    for metric in ("accuracy", "precision", "recall", "f1"):
+        statistics[metric] = lambda w, m=metric: confusion_scores(label_ > 0.5, score_ > 0.5, w[users_])[m]  # type: ignore[misc]
+    if protocol == "frozen":
+        own, each, rows = user_auc(users, label, score)
+        statistics["gauc"] = lambda w: float(np.average(each, weights=w[own] * rows)) if w[own].sum() else float("nan")
+    return statistics
+
+
+def _rmse(label: Array, score: Array, users: Array) -> Statistic:
+    return lambda w: root_mean_square_error(label, score, w[users]) if w[users].sum() else float("nan")
+
+
+def _xauc(label: Array, score: Array, users: Array) -> Statistic:
+    one, two, right = pairs_in_order(label, score)
+
+    def statistic(weight: Array) -> float:
+        both = weight[users[one]] * weight[users[two]]
+        return float(np.average(right, weights=both)) if both.sum() else float("nan")
+
+    return statistic
+
+
+def _top(users: Array, score: Array, gain: Array) -> dict[str, Statistic]:
+    own, mean, discounted = top_gains(users, score, gain, K)
+
+    def average(values: Array) -> Statistic:
+        return lambda w: float(np.average(values, weights=w[own])) if w[own].sum() else float("nan")
+
+    return {f"wtg@{K}": average(mean), f"dcwtg@{K}": average(discounted)}
+
+
+def _intervals(samples: Samples) -> dict[str, dict[str, Interval]]:
+    """Value and 95 % percentile interval of each metric."""
+    told: dict[str, dict[str, Interval]] = {}
+    for label, metrics in samples.items():
+        told[label] = {}
+        for metric, values in metrics.items():
+            drawn = values[1:][np.isfinite(values[1:])]
+            low, high = np.quantile(drawn, [0.025, 0.975]) if len(drawn) else (np.nan, np.nan)
+            told[label][metric] = {
+                name: None if not np.isfinite(value) else float(value)
+                for name, value in (("mean", values[0]), ("low", low), ("high", high))
+            }
+    return told
