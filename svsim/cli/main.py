@@ -22,6 +22,8 @@ from svsim.cli.data_prepare import Prepare
 from svsim.cli.data_synth import Synth
 from svsim.cli.demo import Demo
 from svsim.cli.envs import Envs
+from svsim.cli.evaluate import Evaluate
+from svsim.cli.train import Sasrec4sv, ShowRun
 from svsim.cli.world_card import Card, Show
 from svsim.errors import CheckFailed, SvsimError
 
@@ -57,10 +59,23 @@ class WorldCommands:
         self.command.run()
 
 
+@dataclass(frozen=True, kw_only=True)
+class Train:
+    """Train models on a store."""
+
+    command: Annotated[Sasrec4sv, subcommand("sasrec4sv")] | Annotated[ShowRun, subcommand("show")]
+
+    def run(self) -> None:
+        """Run the chosen command."""
+        self.command.run()
+
+
 Command = (
     Annotated[Demo, subcommand("demo")]
     | Annotated[Data, subcommand("data")]
     | Annotated[WorldCommands, subcommand("world")]
+    | Annotated[Train, subcommand("train")]
+    | Annotated[Evaluate, subcommand("evaluate")]
     | Annotated[Benchmark, subcommand("benchmark")]
     | Annotated[Agents, subcommand("agents")]
     | Annotated[Envs, subcommand("envs")]
@@ -105,7 +120,7 @@ class _UsageError(SvsimError, ValueError):
     """The command line cannot be parsed."""
 
 
-def _parse(arguments: Sequence[str]) -> Demo | Data | WorldCommands | Benchmark | Agents | Envs:
+def _parse(arguments: Sequence[str]) -> Demo | Data | WorldCommands | Train | Evaluate | Benchmark | Agents | Envs:
     """Parse by tyro, whose boxes become one line."""
     errors = io.StringIO()
     try:

@@ -72,7 +72,9 @@ def user_auc(user: npt.ArrayLike, label: npt.ArrayLike, score: npt.ArrayLike) ->
     return owners[both], won[both] / (positives * (rows - positives))[both], rows[both]
 
 
-def confusion_scores(label: npt.ArrayLike, chosen: npt.ArrayLike, weight: npt.ArrayLike | None = None) -> dict[str, float]:
+def confusion_scores(
+    label: npt.ArrayLike, chosen: npt.ArrayLike, weight: npt.ArrayLike | None = None
+) -> dict[str, float]:
     """Accuracy, precision, recall and F1 of yes-or-no answers; precision and F1 are 0 where nothing is a yes."""
     label, chosen = np.asarray(label, dtype=bool), np.asarray(chosen, dtype=bool)
     weight = np.ones(len(label)) if weight is None else np.asarray(weight, dtype=np.float64)

@@ -89,7 +89,10 @@ def _features(store: FeedStore, rows: Array) -> Array:
         [
             candidate_features(store, rows),
             user_features(store)[events["user"][rows]],
-            *(store.users[name][events["user"][rows]] for name in ("follow_user_num", "fans_user_num", "register_days")),
+            *(
+                store.users[name][events["user"][rows]]
+                for name in ("follow_user_num", "fans_user_num", "register_days")
+            ),
             *(store.users[f"onehot_feat{i}"][events["user"][rows]] for i in range(18)),
             *(videos[name][video] for name in ("upload_type", "video_type", "music_type", "tag_set", "server_width")),
             events["tab"][rows],

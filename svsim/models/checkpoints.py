@@ -108,7 +108,9 @@ def read_config(folder: Path) -> dict[str, Any]:
     """
     file = folder / CONFIG
     if not folder.is_dir():
-        raise RunError("expected a run, found nothing", where=str(folder), remedy="make one with `svsim train sasrec4sv`")
+        raise RunError(
+            "expected a run, found nothing", where=str(folder), remedy="make one with `svsim train sasrec4sv`"
+        )
     try:
         told = json.loads(file.read_text(encoding="utf-8"))
         if not isinstance(told, dict) or told.get("format") != FORMAT:

@@ -128,7 +128,9 @@ def evaluate_predictions(
     result["differences"] = {
         name: _intervals(
             {
-                label: {m: samples[first][label][m] - values for m, values in metrics.items() if m in samples[first][label]}
+                label: {
+                    m: samples[first][label][m] - values for m, values in metrics.items() if m in samples[first][label]
+                }
                 for label, metrics in samples[name].items()
                 if label in samples[first]
             }
@@ -142,7 +144,12 @@ Samples = dict[str, dict[str, npt.NDArray[np.float64]]]
 
 
 def _samples(
-    targets: dict[str, Array], predictions: dict[str, Array], owner: Array, chosen: Array, draws: Array, protocol: Protocol
+    targets: dict[str, Array],
+    predictions: dict[str, Array],
+    owner: Array,
+    chosen: Array,
+    draws: Array,
+    protocol: Protocol,
 ) -> Samples:
     """By label and metric: (1 + resamples,) the value, then those of the resamples."""
     found: Samples = {}

@@ -24,7 +24,7 @@ from svsim.models.inputs import CATEGORIES, FEEDBACK_INPUTS, NUMBERS
 from svsim.models.watch import WATCH_BINS
 from svsim.names import USER_FEATURES
 
-__all__ = ["Cache", "SASRec4SV", "Tokens"]
+__all__ = ["Block", "SASRec4SV", "Tokens", "attend_with_self"]
 
 FLAGS = 7
 """Outputs of the feedback head, in the order of `names.FLAGS`."""
@@ -60,21 +60,6 @@ class Tokens:
     def shape(self) -> torch.Size:
         """Leading shape."""
         return self.video.shape
-
-
-@dataclass
-class Cache:
-    """The history as the scoring calls keep it: keys and values of every block.
-
-    Attributes:
-        keys, values: (blocks, B, h, C, d); place c of row b is written for c in the row's window.
-        length: (B,) events that row b has seen; the newest is at place `(length − 1) mod C`.
-        hidden: (B, C, D) contents of tokens for average pooling; empty under attention.
-    """
-
-    keys: Tensor
-    values: Tensor
-    length: Tensor
 
 
 class SASRec4SV(nn.Module):
@@ -163,13 +148,14 @@ class SASRec4SV(nn.Module):
             total = torch.cat([past.new_zeros(past.shape[0], 1, past.shape[2]), past.cumsum(dim=1)], dim=1)
             seen = total.gather(1, visible.unsqueeze(-1).expand(-1, -1, past.shape[2]))
             asked = self.norm(asked + seen / visible.clamp(min=1).unsqueeze(-1))
-            return self._predict(asked, own)
+            return self.predict(asked, own)
         earlier = place < visible.unsqueeze(-1)  # (B, Q, T)
         for block in self.blocks:
             past, asked = block(past, asked, earlier, place, visible)
-        return self._predict(self.norm(asked), own)
+        return self.predict(self.norm(asked), own)
 
-    def _predict(self, trunk: Tensor, own: Tensor) -> dict[str, Tensor]:
+    def predict(self, trunk: Tensor, own: Tensor) -> dict[str, Tensor]:
+        """Outputs by head of queries, from the trunk (…, D) and their own tokens (…, D)."""
         shared = self.shared(torch.cat([trunk, own], dim=-1))
         outputs: dict[str, Tensor] = {}
         for name, head in self.heads.items():

@@ -61,5 +61,7 @@ def predict(
             told = readings(run.network(batch.history, batch.queries, batch.visible))
             where = place[batch.rows[batch.asked]]
             for name, values in told.items():
-                found.setdefault(name, np.full(len(rows), np.nan, dtype=np.float32))[where] = values.numpy()[batch.asked]
+                found.setdefault(name, np.full(len(rows), np.nan, dtype=np.float32))[where] = values.numpy()[
+                    batch.asked
+                ]
     return found

@@ -21,7 +21,16 @@ from torch import Tensor
 from svsim.data.atomic import as_output_error, write_file
 from svsim.data.store import FeedStore
 from svsim.errors import OptionError, OutputError, RunError, TrainingError
-from svsim.models.checkpoints import CONFIG, Run, load_run, make_network, read_config, save_inputs, save_weights, write_config
+from svsim.models.checkpoints import (
+    CONFIG,
+    Run,
+    load_run,
+    make_network,
+    read_config,
+    save_inputs,
+    save_weights,
+    write_config,
+)
 from svsim.models.config import ModelConfig, TrainingConfig
 from svsim.models.embedding import Table
 from svsim.models.inputs import Inputs
@@ -84,7 +93,9 @@ class Trainer:
         self.device = torch.device(device)
         self.rank, self.processes = (dist.get_rank(), dist.get_world_size()) if dist.is_initialized() else (0, 1)
         if not len(store.split_rows("valid")):
-            raise OptionError("expected validation rows, found none", where=str(store.path), remedy="prepare with --split")
+            raise OptionError(
+                "expected validation rows, found none", where=str(store.path), remedy="prepare with --split"
+            )
 
     # --- set-up -------------------------------------------------------------------------------------------------------
 
@@ -156,7 +167,9 @@ class Trainer:
         if self.rank == 0 and not (self.out / CONFIG).exists():
             with as_output_error(self.out):
                 save_inputs(self.out, self.inputs)
-                write_config(self.out, {**self._manifest(), "parameters": sum(p.numel() for p in self.network.parameters())})
+                write_config(
+                    self.out, {**self._manifest(), "parameters": sum(p.numel() for p in self.network.parameters())}
+                )
 
     def _writer(self) -> Any:
         if self.rank:
@@ -235,9 +248,7 @@ class Trainer:
         sums: dict[str, float] = {}
         total = 0
         with torch.no_grad():
-            for batch in batches(
-                self.material, self.valid, "valid", "running", places=2 * self.training.batch_events
-            ):
+            for batch in batches(self.material, self.valid, "valid", "running", places=2 * self.training.batch_events):
                 found = self._losses(batch)
                 for name, value in found.items():
                     sums[name] = sums.get(name, 0.0) + float(value) * batch.total

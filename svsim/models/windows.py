@@ -205,8 +205,10 @@ def _batch(
     mine = everything.take(np.arange(rank, len(everything), processes))
     rows, asked = rows[rank::processes], asked[rank::processes]
     past, there = _spread(mine.past, mine.n_past)
-    limit = material.request_start[rows] if protocol == "running" else np.broadcast_to(
-        (mine.past + mine.n_past)[:, None], rows.shape
+    limit = (
+        material.request_start[rows]
+        if protocol == "running"
+        else np.broadcast_to((mine.past + mine.n_past)[:, None], rows.shape)
     )
     visible = np.clip(limit - mine.past[:, None], 0, mine.n_past[:, None])
     return Batch(
