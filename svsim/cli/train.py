@@ -54,8 +54,10 @@ class Sasrec4sv:
         model, training = preset(self.preset, head=self.head)
         model = dataclasses.replace(model, trunk=self.trunk)
         training = dataclasses.replace(training, seed=self.seed)
-        given = {"epochs": self.epochs, "learning_rate": self.learning_rate}
-        training = dataclasses.replace(training, **{k: v for k, v in given.items() if v is not None})
+        if self.epochs is not None:
+            training = dataclasses.replace(training, epochs=self.epochs)
+        if self.learning_rate is not None:
+            training = dataclasses.replace(training, learning_rate=self.learning_rate)
         with task_progress() as progress:
             run = train(find_store(self.store), self.out, model, training, progress=progress, device=self.device)
         told = json.loads((run.path / "metrics.json").read_text())

@@ -107,7 +107,8 @@ def root_mean_square_error(
 ) -> float:
     """√ mean (value − prediction)²."""
     squares = (np.asarray(value, dtype=np.float64) - np.asarray(prediction, dtype=np.float64)) ** 2
-    return float(np.sqrt(np.average(squares, weights=weight))) if len(squares) else float("nan")
+    weights = None if weight is None else np.asarray(weight, dtype=np.float64)
+    return float(np.sqrt(np.average(squares, weights=weights))) if len(squares) else float("nan")
 
 
 def pairs_in_order(

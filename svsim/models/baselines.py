@@ -136,8 +136,10 @@ def _user_rates(store: FeedStore, rows: Array, known: str, frozen: str | None) -
         total = np.concatenate([[0.0], np.cumsum(values)])
         columns.append(smoothed(total[end] - total[begin], count, float(values[store.split_rows("train")].mean())))
     last = np.maximum(end - 1, 0)
-    for name in ("wtr", "click", "log_duration"):
-        columns.append(np.where(count > 0, features[last, HISTORY_FEATURES.index(name)], np.nan))
+    columns.extend(
+        np.where(count > 0, features[last, HISTORY_FEATURES.index(name)], np.nan)
+        for name in ("wtr", "click", "log_duration")
+    )
     columns.append(np.log1p(count))
     waited = (store.events["time_ms"][rows] - store.events["time_ms"][last]) / 60_000
     columns.append(np.where(count > 0, np.log1p(np.maximum(waited, 0)), np.nan))

@@ -138,8 +138,9 @@ def load_run(folder: str | Path) -> Run:
     told = read_config(folder)
     fields = {field.name for field in dataclasses.fields(ModelConfig)}
     try:
-        model = told["model"]
-        config = ModelConfig(**{k: tuple(v) if k == "heads" else v for k, v in model.items() if k in fields})
+        model: dict[str, Any] = dict(told["model"])
+        model["heads"] = tuple(model["heads"])
+        config = ModelConfig(**{name: value for name, value in model.items() if name in fields})
         inputs = _inputs(load_arrays((folder / INPUTS_FILE).read_bytes()))
         state = load_tensors((folder / WEIGHTS_FILE).read_bytes())
         network = make_network(config, inputs)

@@ -40,9 +40,9 @@ class ModelConfig:
     """Whether tokens know more than ids and feedback: duration, tags, rates, clock, user features."""
     user_ids: bool = False
     """Whether tokens hold a free embedding of the user; it overfits from the third epoch on KuaiRand."""
-    dropout: float = 0.1
+    dropout: float = 0.2
     """On tokens and residual branches; never on attention."""
-    id_dropout: float = 0.2
+    id_dropout: float = 0.5
     """Chance that a token's ids read as unknown while training."""
     rare: int = 5
     """Training rows below which an id shares a hashed embedding with others."""
@@ -71,13 +71,13 @@ class ModelConfig:
 class TrainingConfig:
     """How a model is trained."""
 
-    epochs: int = 20
+    epochs: int = 30
     """At most."""
     patience: int = 2
     """Epochs without a better validation loss after which training stops; 0 never stops."""
-    batch_events: int = 4_096
+    batch_events: int = 512
     """Places (padding counted) in a batch."""
-    learning_rate: float = 1e-3
+    learning_rate: float = 5e-4
     """Of AdamW on the trunk, and on tables below `dense_rows` rows."""
     table_learning_rate: float = 0.05
     """Of row-wise Adagrad on the tables from `dense_rows` rows."""
@@ -93,7 +93,7 @@ class TrainingConfig:
     """Of weights, order and dropout."""
     save_seconds: float = 60.0
     """Seconds between two saved states within an epoch."""
-    average: float = 0.0
+    average: float = 0.998
     """Decay of an exponential mean of the weights that is validated and kept; 0 for none."""
 
     def __post_init__(self) -> None:
@@ -110,7 +110,7 @@ PRESETS: dict[str, tuple[ModelConfig, TrainingConfig]] = {
     "default": (ModelConfig(), TrainingConfig()),
     "small": (
         ModelConfig(preset="small", width=32, blocks=1, length=100),
-        TrainingConfig(epochs=3, learning_rate=3e-3),
+        TrainingConfig(epochs=3, batch_events=2_048, learning_rate=3e-3, average=0.99),
     ),
     "paper": (
         ModelConfig(
@@ -126,7 +126,7 @@ PRESETS: dict[str, tuple[ModelConfig, TrainingConfig]] = {
             dropout=0.2,
             id_dropout=0.0,
         ),
-        TrainingConfig(epochs=75, patience=5, batch_events=100_000, learning_rate=1e-3, weight_decay=1e-3),
+        TrainingConfig(epochs=75, patience=5, batch_events=100_000, learning_rate=1e-3, weight_decay=1e-3, average=0.0),
     ),
 }
 """By name: `default`, `small` (about a minute, for demonstrations and tests), `paper` (the seed's: 4 × 32 concatenated,

@@ -23,7 +23,17 @@ from svsim.models.config import ModelConfig
 from svsim.models.ids import IdMap
 from svsim.names import CANDIDATE_FEATURES, HISTORY_FEATURES, USER_FEATURES
 
-__all__ = ["CATEGORIES", "FEEDBACK_INPUTS", "NUMBERS", "Events", "Inputs", "event_inputs", "request_starts"]
+__all__ = [
+    "CATEGORIES",
+    "FEEDBACK_INPUTS",
+    "NUMBERS",
+    "Events",
+    "Inputs",
+    "event_inputs",
+    "forget_rates",
+    "profiles",
+    "request_starts",
+]
 
 Array = npt.NDArray[Any]
 
@@ -47,6 +57,7 @@ NUMBERS = CANDIDATE_FEATURES
 CATEGORIES = {"tab": 16, "hour": 25, "upload_type": 32, "video_type": 8, "music_type": 16, "duration": 64}
 """Columns of `Events.category`, with the rows of their tables; 0 is not known."""
 SHOWN = len(NUMBERS)
+KEPT_IN_HISTORY = 2
 
 
 @dataclass(frozen=True)
@@ -181,6 +192,15 @@ def event_inputs(store: FeedStore, inputs: Inputs, rows: Array) -> Events:
     )
 
 
+def forget_rates(number: Array) -> Array:
+    """Standardised numbers as a history token holds them: duration and age; rates are for what is yet to be seen.
+
+    What came of a past event is in its feedback, and an agent that sees observations alone has no rates of the past.
+    """
+    number[..., KEPT_IN_HISTORY:] = 0.0
+    return number
+
+
 def profiles(store: FeedStore) -> Array:
     """(n_users + 1, U) float32 user features by dense id, what `Events.profile` points into."""
     return user_features(store)[:, : len(USER_FEATURES)]
@@ -191,4 +211,4 @@ def request_starts(store: FeedStore) -> Array:
     user, time = store.events["user"], store.events["time_ms"]
     first = np.ones(store.n_events, dtype=bool)
     first[1:] = (user[1:] != user[:-1]) | (time[1:] != time[:-1])
-    return np.flatnonzero(first)[np.cumsum(first) - 1]
+    return np.asarray(np.flatnonzero(first)[np.cumsum(first) - 1])

@@ -18,6 +18,7 @@ LARGEST_RATIO = 5.0
 WEIGHTS = {"wtr": 1.0, "binary": 1.0, "wtg": 0.5, "feedback": 1.0, "watch": 0.5}
 """Of each head where several are trained together."""
 
+_RELEVANT = FEEDBACK_INPUTS.index("wtg")
 _FLAGS = [FEEDBACK_INPUTS.index(name) for name in FLAGS]
 
 
@@ -33,6 +34,7 @@ def losses(outputs: dict[str, Tensor], batch: Batch, material: Material) -> dict
     ratio = torch.from_numpy(material.ratio[rows]).to(device).clamp(max=LARGEST_RATIO)
     gain = torch.from_numpy(material.gain[rows]).to(device).clamp(-LARGEST_RATIO, LARGEST_RATIO)
     flags = torch.from_numpy(material.events.feedback[rows][:, _FLAGS]).to(device)
+    relevant = torch.from_numpy(material.events.feedback[rows][:, _RELEVANT]).to(device)
     found: dict[str, Tensor] = {}
     for name, raw in outputs.items():
         given = raw[asked].float()
@@ -41,7 +43,8 @@ def losses(outputs: dict[str, Tensor], batch: Batch, material: Material) -> dict
         elif name == "binary":
             each = binary_cross_entropy_with_logits(given, (ratio > 0.5).float(), reduction="none") * timed
         elif name == "wtg":
-            each = huber_loss(given, gain, reduction="none") * timed
+            relevance = binary_cross_entropy_with_logits(given[:, 1], relevant, reduction="none")
+            each = (huber_loss(given[:, 0], gain, reduction="none") + relevance) * timed
         elif name == "feedback":
             each = binary_cross_entropy_with_logits(given, flags, reduction="none").sum(dim=-1)
         else:

@@ -12,7 +12,7 @@ Su et al. 2021.
 from __future__ import annotations
 
 from dataclasses import dataclass, fields
-from typing import Self
+from typing import Self, cast
 
 import torch
 from torch import Tensor, nn
@@ -26,9 +26,13 @@ from svsim.names import USER_FEATURES
 
 __all__ = ["Block", "SASRec4SV", "Tokens", "attend_with_self"]
 
+MOMENT = ("tab", "hour")
+"""The first categories: what is known of the moment and not of the video."""
+UNKNOWN_MOMENT = 0.1
 FLAGS = 7
 """Outputs of the feedback head, in the order of `names.FLAGS`."""
-OUTPUTS = {"wtr": 1, "binary": 1, "wtg": 1, "feedback": FLAGS, "watch": WATCH_BINS}
+OUTPUTS = {"wtr": 1, "binary": 1, "wtg": 2, "feedback": FLAGS, "watch": WATCH_BINS}
+"""Numbers that each head puts out; `wtg`: the gain, and the logit of its relevance."""
 
 
 @dataclass
@@ -82,6 +86,7 @@ class SASRec4SV(nn.Module):
         self.feedback_in = nn.Linear(len(FEEDBACK_INPUTS), part)
         self.unknown = nn.Parameter(torch.zeros(part))
         if config.content:
+            self.tag_bag: Tensor
             self.register_buffer("tag_bag", tag_bag)
             self.tag_table = nn.Parameter(torch.randn(tag_bag.shape[1], part) * 0.05)
             self.category_tables = nn.ModuleList(nn.Embedding(size, part) for size in CATEGORIES.values())
@@ -115,14 +120,20 @@ class SASRec4SV(nn.Module):
         if self.config.content:
             content = self.content_in(torch.cat([tokens.number, tokens.profile], dim=-1))
             content = content + (self.tag_bag @ self.tag_table)[tokens.tag_set]
+            category = self._forgetful(tokens.category) if query and self.training else tokens.category
             for column, table in enumerate(self.category_tables):
-                content = content + table(tokens.category[..., column])
+                content = content + table(category[..., column])
             parts.append(content)
         if self.config.fields == "concat":
             token = torch.cat([*parts, *[torch.zeros_like(feedback)] * (4 - len(parts))], dim=-1)
         else:
             token = torch.stack(parts).sum(dim=0)
-        return self.embedding_dropout(token)
+        return cast(Tensor, self.embedding_dropout(token))
+
+    def _forgetful(self, category: Tensor) -> Tensor:
+        """Categories with tab and hour sometimes unknown, as an agent's candidates have them."""
+        known = torch.rand((*category.shape[:-1], len(MOMENT)), device=category.device) >= UNKNOWN_MOMENT
+        return torch.cat([category[..., : len(MOMENT)] * known, category[..., len(MOMENT) :]], dim=-1)
 
     # --- full pass ----------------------------------------------------------------------------------------------------
 
@@ -206,7 +217,7 @@ class Block(nn.Module):
         merged = self.out(attended.transpose(1, 2).flatten(-2))
         tokens = tokens + self.dropout(self.after(merged))
         fed = self.feed_out(gelu(self.feed_in(self.before_feed(tokens))))
-        return tokens + self.dropout(self.after_feed(fed))
+        return cast(Tensor, tokens + self.dropout(self.after_feed(fed)))
 
 
 def attend_with_self(

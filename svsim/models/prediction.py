@@ -18,7 +18,8 @@ __all__ = ["predict", "readings"]
 
 
 def readings(outputs: dict[str, Tensor]) -> dict[str, Tensor]:
-    """What raw outputs say: probabilities of flags and of WTR > 0.5, expected `wtr` and `wtr_clipped` (at 1), `wtg`.
+    """What raw outputs say: probabilities of flags and of WTR > 0.5, expected `wtr` and `wtr_clipped` (at 1), `wtg`
+    and the probability that it is relevant, `wtg_relevant`.
 
     Where a head is missing, the others stand in for its ranking: a model of one head scores everything by it.
     """
@@ -35,7 +36,8 @@ def readings(outputs: dict[str, Tensor]) -> dict[str, Tensor]:
         told.setdefault("wtr_clipped", outputs["wtr"].float().clamp(max=1.0))
         told["wtr"] = outputs["wtr"].float()
     if "wtg" in outputs:
-        told["wtg"] = outputs["wtg"].float()
+        told["wtg"] = outputs["wtg"][..., 0].float()
+        told["wtg_relevant"] = torch.sigmoid(outputs["wtg"][..., 1].float())
     return told
 
 

@@ -179,7 +179,7 @@ class Trainer:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
             from torch.utils.tensorboard import SummaryWriter
-        return SummaryWriter(str(self.out / "tensorboard"), purge_step=self.total_steps)  # type: ignore[no-untyped-call]
+        return SummaryWriter(str(self.out / "tensorboard"), purge_step=self.total_steps)
 
     # --- epochs -------------------------------------------------------------------------------------------------------
 
@@ -399,7 +399,8 @@ class Trainer:
 def _groups(network: SASRec4SV, training: TrainingConfig) -> list[dict[str, Any]]:
     """Parameters with and without weight decay."""
     everything = network.config.preset == "paper"
-    decayed, free = [], []
+    decayed: list[Tensor] = []
+    free: list[Tensor] = []
     for name, parameter in network.named_parameters():
         matrix = parameter.dim() > 1 and "table" not in name
         (decayed if matrix or everything else free).append(parameter)

@@ -12,7 +12,7 @@ import torch
 
 from svsim.data.splits import SPLIT_CODES
 from svsim.data.store import FeedStore
-from svsim.models.inputs import Events, Inputs, event_inputs, profiles, request_starts
+from svsim.models.inputs import Events, Inputs, event_inputs, forget_rates, profiles, request_starts
 from svsim.models.network import Tokens
 from svsim.signals import wtr
 
@@ -96,12 +96,13 @@ class Material:
         self.gain = np.nan_to_num(np.asarray(store.events["wtg_gain"])).astype(np.float32)
         self.split = np.asarray(store.events["split"])
 
-    def tokens(self, rows: Array, padding: Array | None = None) -> Tokens:
-        """Tokens of rows of any shape; padding reads as nothing."""
+    def tokens(self, rows: Array, padding: Array, *, history: bool) -> Tokens:
+        """Tokens of rows of any shape, as history or as queries; padding reads as nothing."""
         events = self.events.take(rows)
-        if padding is not None:
-            for column in (events.user, events.video, events.author):
-                column[padding] = 0
+        if history:
+            forget_rates(events.number)
+        for column in (events.user, events.video, events.author):
+            column[padding] = 0
         return as_tokens(events, self.profiles)
 
 
@@ -212,8 +213,8 @@ def _batch(
     )
     visible = np.clip(limit - mine.past[:, None], 0, mine.n_past[:, None])
     return Batch(
-        history=material.tokens(past, ~there),
-        queries=material.tokens(rows, ~asked),
+        history=material.tokens(past, ~there, history=True),
+        queries=material.tokens(rows, ~asked, history=False),
         visible=torch.from_numpy(np.where(asked, visible, 0)),
         rows=rows,
         asked=asked,
