@@ -29,6 +29,7 @@ _BUILT_IN = {
     "oracle": "svsim.agents.rails:OracleAgent",
     "epsilon-greedy": "svsim.agents.epsilon_greedy:EpsilonGreedyAgent",
     "linucb": "svsim.agents.linucb:LinUCBAgent",
+    "sasrec4sv": "svsim.agents.sasrec4sv:SASRec4SVAgent",
 }
 _registered: dict[str, str] = {}
 

@@ -18,8 +18,10 @@ __all__ = ["predict", "readings"]
 
 
 def readings(outputs: dict[str, Tensor]) -> dict[str, Tensor]:
-    """What raw outputs say: probabilities of flags and of WTR > 0.5, expected `wtr` and `wtr_clipped` (at 1), `wtg`
-    and the probability that it is relevant, `wtg_relevant`.
+    """What raw outputs say, by name.
+
+    Probabilities of flags, of WTR > 0.5 (`binary`) and of a relevant gain (`wtg_relevant`); the expected `wtr`,
+    `wtr_clipped` (at 1) and `wtg`.
 
     Where a head is missing, the others stand in for its ranking: a model of one head scores everything by it.
     """

@@ -90,7 +90,7 @@ class Material:
         self.events.number[:] = (self.events.number - inputs.number_mean) / inputs.number_scale
         self.profiles = profiles(store)
         self.request_start = request_starts(store)
-        ratio = wtr(store.events["play_time_ms"], store.events["duration_ms"])
+        ratio = wtr(store.events["play_time_ms"], store.events["duration_ms"], clip=None)
         self.timed = np.isfinite(ratio)
         self.ratio = np.nan_to_num(ratio).astype(np.float32)
         self.gain = np.nan_to_num(np.asarray(store.events["wtg_gain"])).astype(np.float32)

@@ -1,0 +1,305 @@
+"""SASRec4SV as an agent: scores what is on offer by a trained run."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import numpy.typing as npt
+
+from svsim.agents.base import Agent, Observation, greedy
+from svsim.data.store import FeedStore
+from svsim.errors import AgentError, OptionError
+from svsim.names import AUX, CANDIDATE_FEATURES, FLAGS, HISTORY_FEATURES, SIGNALS, WTG, WTR
+from svsim.randomness import RowStreams
+from svsim.signals import aux, reward_weights
+
+if TYPE_CHECKING:
+    from svsim.models.checkpoints import Run
+    from svsim.models.network import Tokens
+    from svsim.models.scoring import Cache, Scorer
+
+__all__ = ["SASRec4SVAgent"]
+
+Floats = npt.NDArray[np.float64]
+Ints = npt.NDArray[np.int64]
+
+CHOICES = ("greedy", "epsilon", "softmax")
+READINGS = {"wtr": "wtr_clipped", "binary": "binary", "wtg": "wtg", "click": "click", "long_view": "long_view"}
+"""What a head's name stands for among the model's readings."""
+
+_LOG_DURATION = HISTORY_FEATURES.index("log_duration")
+_AGE = HISTORY_FEATURES.index("age_days")
+_TAB, _HOUR = HISTORY_FEATURES.index("tab"), HISTORY_FEATURES.index("hour")
+_ROOM = 150
+"""Places of the cache beside the observed history: past them the oldest event makes room."""
+
+
+class SASRec4SVAgent(Agent):
+    """Serves what a trained SASRec4SV model expects most of.
+
+    The observed history is read once an episode, every served video is one step, candidates are scored through the cache.
+
+    Args:
+        run: Folder of `svsim train sasrec4sv`.
+        head: What counts: `reward` (the environment's weights over expected WTR, relevance and feedback), one of `wtr`,
+            `binary`, `wtg`, `click`, `long_view`, or a mix such as `wtr:1+wtg:0.5`.
+        choose: `greedy`; `epsilon`, with probability `epsilon` any; `softmax` of the scores over `temperature`.
+        epsilon: In [0, 1].
+        temperature: Above 0.
+        reward_weights: Weight of each signal under `head=reward`, as the environment's.
+    """
+
+    def __init__(
+        self,
+        run: str | Path | None = None,
+        head: str = "reward",
+        choose: str = "greedy",
+        epsilon: float = 0.1,
+        temperature: float = 0.1,
+        reward_weights: Mapping[str, float] | str | None = None,
+    ) -> None:
+        if run is None:
+            raise AgentError(
+                "expected a trained run, found none",
+                where="agent sasrec4sv",
+                remedy="train one with `svsim train sasrec4sv` and name it: sasrec4sv?run=RUN",
+            )
+        if choose not in CHOICES:
+            raise OptionError(f"expected one of {', '.join(CHOICES)}, found {choose!r}", where="choose")
+        if not 0 <= epsilon <= 1:
+            raise OptionError(f"expected a number from 0 to 1, found {epsilon}", where="epsilon")
+        if not temperature > 0:
+            raise OptionError(f"expected a number above 0, found {temperature}", where="temperature")
+        self.run = Path(run)
+        self.choose = choose
+        self.epsilon = epsilon
+        self.temperature = temperature
+        self._weights = reward_weights
+        self._mix = None if head == "reward" else _mix(head)
+        self._run: Run | None = None
+
+    def fit(self, store: FeedStore, *, seed: int) -> None:  # noqa: ARG002 - the run has been trained
+        """Open the run and take what is fixed by a video or a user from the store.
+
+        Raises:
+            RunError: The run is damaged, or of another store.
+        """
+        from svsim.models.checkpoints import load_run
+        from svsim.models.inputs import CATEGORIES
+
+        self._run = load_run(self.run)
+        self._run.check(store)
+        inputs = self._run.inputs
+        fixed = inputs.video_columns(store)
+        self._video, self._author, self._tag_set = fixed["video"], fixed["author"], fixed["tag_set"]
+        self._kinds = np.column_stack([fixed[name] for name in list(CATEGORIES)[2:5]])
+        self._user = inputs.user_rows(store)
+        missing = set(self._needed()) - set(self._told())
+        if missing:
+            raise OptionError(
+                f"expected a head that the run has, found {sorted(missing)[0]!r}; it tells {', '.join(self._told())}",
+                where=f"agent sasrec4sv?run={self.run}",
+            )
+
+    def _told(self) -> list[str]:
+        """Readings of the run's heads."""
+        assert self._run is not None
+        of_head = {
+            "wtr": ["wtr_clipped"],
+            "binary": ["binary"],
+            "wtg": ["wtg", "wtg_relevant"],
+            "feedback": list(FLAGS),
+            "watch": ["wtr_clipped"],
+        }
+        return sorted({name for head in self._run.config.heads for name in of_head[head]})
+
+    def _needed(self) -> list[str]:
+        if self._mix is not None:
+            return list(self._mix)
+        weights = reward_weights(self._weights)
+        needed = {WTR: ["wtr_clipped"], WTG: ["wtg_relevant"], AUX: list(FLAGS)}
+        return [name for signal in SIGNALS if weights[signal] for name in needed[signal]]
+
+    # --- tokens -------------------------------------------------------------------------------------------------------
+
+    def _tokens(
+        self,
+        number: npt.NDArray[Any],
+        video: Ints,
+        moment: npt.NDArray[Any],
+        user: Observation,
+        feedback: npt.NDArray[Any],
+    ) -> Tokens:
+        """Tokens of (B, n) videos, as `svsim.models.inputs` makes them of logged events.
+
+        Args:
+            number: (B, n, N) candidate features.
+            video: (B, n) dense ids, 0 padding.
+            moment: (B, n, 2) categories of tab and hour.
+            user: The observation, for its user.
+            feedback: (B, n, F).
+        """
+        from svsim.models.inputs import Events
+        from svsim.models.windows import as_tokens
+
+        assert self._run is not None
+        inputs, shape = self._run.inputs, video.shape
+        category = np.concatenate(
+            [moment, self._kinds[video], inputs.duration_category(number[..., 0])[..., None]], axis=-1
+        )
+        owner = np.broadcast_to(self._user[user["user_id"][:, 0]][:, None], shape)
+        events = Events(
+            user=np.where(video > 0, owner, 0).astype(np.int32),
+            video=self._video[video],
+            author=self._author[video],
+            tag_set=self._tag_set[video],
+            number=((number - inputs.number_mean) / inputs.number_scale).astype(np.float32),
+            category=category.astype(np.uint8),
+            profile=np.ascontiguousarray(np.broadcast_to(np.arange(len(video))[:, None], shape)),
+            feedback=np.ascontiguousarray(feedback, dtype=np.float32),
+        )
+        return as_tokens(events, user["user"])
+
+    def _past(self, observation: Observation, history: npt.NDArray[Any], video: Ints) -> Tokens:
+        """Tokens of past events (B, n) from their history features."""
+        from svsim.models.inputs import FEEDBACK_COLUMNS, KEPT_IN_HISTORY
+
+        assert self._run is not None
+        number = np.broadcast_to(self._run.inputs.number_mean, (*video.shape, len(CANDIDATE_FEATURES))).copy()
+        number[..., :KEPT_IN_HISTORY] = history[..., [_LOG_DURATION, _AGE]]
+        return self._tokens(number, video, _moment(history), observation, history[..., FEEDBACK_COLUMNS])
+
+    def _asked(self, observation: Observation) -> Tokens:
+        """Tokens of the candidates; their tab is the last event's, their hour unknown."""
+        from svsim.models.inputs import FEEDBACK_INPUTS
+
+        video = observation["candidate_video"].astype(np.int64)
+        moment = np.zeros((*video.shape, 2))
+        moment[..., 0] = _moment(observation["history"][:, -1:])[..., 0] * (observation["history_video"][:, -1:] > 0)
+        feedback = np.zeros((*video.shape, len(FEEDBACK_INPUTS)), dtype=np.float32)
+        number = observation["candidates"][..., : len(CANDIDATE_FEATURES)]
+        return self._tokens(number, video, moment, observation, feedback)
+
+    # --- acting -------------------------------------------------------------------------------------------------------
+
+    def reset(self, observation: Observation, info: dict[str, Any], *, seed: int) -> None:  # noqa: ARG002
+        """Read the histories."""
+        from svsim.models.scoring import Scorer
+
+        if self._run is None:
+            raise AgentError("expected fit(store, seed=…) before the first call", where="sasrec4sv")
+        self._draws = RowStreams(len(observation["action_mask"]), seed)
+        self._scorer: Scorer = Scorer(self._run.network, observation["history_video"].shape[1] + _ROOM)
+        self._cache: Cache = self._read(observation)
+
+    def _read(self, observation: Observation) -> Cache:
+        import torch
+
+        video = observation["history_video"].astype(np.int64)[:, -self._scorer.capacity :]
+        history = observation["history"][:, -self._scorer.capacity :]
+        count, length = (video > 0).sum(axis=1), video.shape[1]
+        # Newest last becomes oldest first, padding at the end.
+        place = (np.arange(length)[None, :] + (length - count)[:, None]) % length
+        video = np.take_along_axis(video, place, axis=1)
+        history = np.take_along_axis(history, place[..., None], axis=1)
+        return self._scorer.prefill(self._past(observation, history, video), torch.from_numpy(count.astype(np.int64)))
+
+    def score(self, observation: Observation) -> Floats:
+        """(B, K) expected worth of each slot, after the history that `reset` and `observe` have read."""
+        from svsim.models.prediction import readings
+
+        told = readings(self._scorer.score(self._cache, self._asked(observation)))
+        found = {name: told[name].numpy().astype(np.float64) for name in self._needed()}
+        if self._mix is not None:
+            return np.asarray(sum(weight * found[name] for name, weight in self._mix.items()))
+        weights = reward_weights(self._weights)
+        total = np.zeros(observation["action_mask"].shape)
+        if weights[WTR]:
+            total += weights[WTR] * found["wtr_clipped"]
+        if weights[WTG]:
+            total += weights[WTG] * found["wtg_relevant"]
+        if weights[AUX]:
+            total += weights[AUX] * aux(found)
+        return total
+
+    def act(self, observation: Observation) -> Ints:
+        """(B,) legal slots, chosen as `choose` says."""
+        mask = observation["action_mask"]
+        draws = self._draws.uniform(mask.shape[1] + 1)
+        score = self.score(observation)
+        if self.choose == "softmax":
+            # Gumbel's trick: the maximum of score / temperature + Gumbel noise is a softmax draw.
+            noise = -np.log(-np.log(np.maximum(draws[:, 1:], 1e-300)))
+            return greedy(score / self.temperature + noise, mask)
+        best = greedy(score, mask)
+        if self.choose == "greedy":
+            return best
+        return np.where(draws[:, 0] < self.epsilon, greedy(draws[:, 1:], mask), best)
+
+    def probabilities(self, observation: Observation) -> Floats:
+        """(B, K) with which `act` serves each slot."""
+        mask, score = observation["action_mask"] > 0, self.score(observation)
+        if self.choose == "softmax":
+            scaled = np.where(mask, score / self.temperature, -np.inf)
+            weight = np.exp(scaled - scaled.max(axis=1, keepdims=True))
+            return np.asarray(weight / weight.sum(axis=1, keepdims=True))
+        explored = self.epsilon if self.choose == "epsilon" else 0.0
+        probabilities = explored * mask / mask.sum(axis=1, keepdims=True)
+        best = greedy(score, observation["action_mask"])
+        probabilities[np.arange(len(best)), best] += 1 - explored
+        return np.asarray(probabilities)
+
+    def observe(
+        self,
+        observation: Observation,  # noqa: ARG002
+        action: Ints,  # noqa: ARG002
+        reward: Floats,  # noqa: ARG002
+        next_observation: Observation,
+        terminated: npt.NDArray[np.bool_],  # noqa: ARG002
+        truncated: npt.NDArray[np.bool_],  # noqa: ARG002
+        info: dict[str, Any],
+        began: npt.NDArray[np.bool_],
+    ) -> None:
+        """Append what was served; read the histories of rows that begin anew."""
+        import torch
+
+        illegal = np.asarray(info.get("illegal_action", np.zeros(len(began), dtype=bool)), dtype=bool)
+        served = ~began & ~illegal
+        if served.any():
+            event = self._past(
+                next_observation,
+                next_observation["history"][:, -1:],
+                next_observation["history_video"][:, -1:].astype(np.int64),
+            )
+            self._scorer.step(
+                self._cache, event.take((slice(None), 0)), None if served.all() else torch.from_numpy(served)
+            )
+        if began.any():
+            rows = np.flatnonzero(began)
+            fresh = {name: values[rows] for name, values in next_observation.items()}
+            self._cache.replace(torch.from_numpy(rows), self._read(fresh))
+
+
+def _moment(history: npt.NDArray[Any]) -> npt.NDArray[Any]:
+    """Categories of tab and hour of past events."""
+    return np.stack([np.minimum(history[..., _TAB] + 1, 15), history[..., _HOUR] + 1], axis=-1)
+
+
+def _mix(head: str) -> dict[str, float]:
+    """Weights of readings: `wtr`, or `wtr:1+wtg:0.5`."""
+    mix: dict[str, float] = {}
+    for part in head.split("+"):
+        name, _, weight = part.partition(":")
+        try:
+            if name not in READINGS:
+                raise ValueError
+            mix[READINGS[name]] = float(weight or 1)
+        except ValueError as error:
+            raise OptionError(
+                f"expected reward, one of {', '.join(READINGS)}, or a mix such as wtr:1+wtg:0.5, found {head!r}",
+                where="head",
+            ) from error
+    return mix
