@@ -18,7 +18,17 @@ from typing import Any
 from svsim.agents.base import Agent
 from svsim.errors import AgentError, OptionError, UnknownNameError
 
-__all__ = ["AgentName", "agent_class", "agent_names", "make_agent", "parse_agent", "register", "split_names"]
+__all__ = [
+    "AgentName",
+    "agent_class",
+    "agent_names",
+    "make_agent",
+    "parse_agent",
+    "ready_agents",
+    "register",
+    "required_options",
+    "split_names",
+]
 
 ENTRY_POINTS = "svsim.agents"
 
@@ -59,6 +69,21 @@ def agent_names() -> dict[str, str]:
     """All names that can be given, with what each stands for (`module:Class`)."""
     entries = {entry.name: entry.value for entry in importlib.metadata.entry_points(group=ENTRY_POINTS)}
     return {**entries, **_registered, **_BUILT_IN}
+
+
+def required_options(cls: type[Agent]) -> list[str]:
+    """Options that an agent cannot be made without."""
+    return [
+        name
+        for name, parameter in inspect.signature(cls).parameters.items()
+        if parameter.default is parameter.empty
+        and parameter.kind not in (parameter.VAR_POSITIONAL, parameter.VAR_KEYWORD)
+    ]
+
+
+def ready_agents() -> list[str]:
+    """Names of the agents that can be made without any option: those that need no trained run."""
+    return [name for name, target in agent_names().items() if not required_options(agent_class(target))]
 
 
 @dataclass(frozen=True)
@@ -203,6 +228,13 @@ def make_agent(typed: str, **defaults: Any) -> Agent:
     if unknown:
         raise AgentError(
             f"expected options among {', '.join(parameters) or 'none'}, found {unknown[0]!r}", where=f"agent {typed}"
+        )
+    missing = [option for option in required_options(cls) if option not in name.options and option not in defaults]
+    if missing:
+        raise AgentError(
+            f"expected the option {missing[0]}, found none",
+            where=f"agent {typed}",
+            remedy=f"name it: {typed}{'&' if '?' in typed else '?'}{missing[0]}=…; `svsim agents` says what it means",
         )
     known = {option: value for option, value in defaults.items() if option in parameters}
     try:

@@ -38,7 +38,7 @@ _ROOM = 150
 
 
 class SASRec4SVAgent(Agent):
-    """Serves what a trained SASRec4SV model expects most of.
+    """Serves what a model that `svsim train sasrec4sv` made expects most of.
 
     The observed history is read once an episode, every served video is one step, candidates are scored through the cache.
 
@@ -54,26 +54,20 @@ class SASRec4SVAgent(Agent):
 
     def __init__(
         self,
-        run: str | Path | None = None,
+        run: str | Path,
         head: str = "reward",
         choose: str = "greedy",
         epsilon: float = 0.1,
         temperature: float = 0.1,
         reward_weights: Mapping[str, float] | str | None = None,
     ) -> None:
-        if run is None:
-            raise AgentError(
-                "expected a trained run, found none",
-                where="agent sasrec4sv",
-                remedy="train one with `svsim train sasrec4sv` and name it: sasrec4sv?run=RUN",
-            )
         if choose not in CHOICES:
             raise OptionError(f"expected one of {', '.join(CHOICES)}, found {choose!r}", where="choose")
         if not 0 <= epsilon <= 1:
             raise OptionError(f"expected a number from 0 to 1, found {epsilon}", where="epsilon")
         if not temperature > 0:
             raise OptionError(f"expected a number above 0, found {temperature}", where="temperature")
-        self.run = Path(run)
+        self.run = Path(str(run))
         self.choose = choose
         self.epsilon = epsilon
         self.temperature = temperature

@@ -3,6 +3,11 @@
 from __future__ import annotations
 
 import os
+
+# Before numpy and torch: workers of the suite that spin several threads each wait for one another.
+for _name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS"):
+    os.environ.setdefault(_name, "1")
+
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -50,3 +55,14 @@ def kuairand_dir() -> Path:
 def real_store(kuairand_dir: Path, tmp_path_factory: pytest.TempPathFactory) -> FeedStore:
     """The store of the real KuaiRand-Pure files."""
     return prepare(kuairand_dir, tmp_path_factory.mktemp("real") / "store")
+
+
+@pytest.fixture(scope="session")
+def sasrec4sv_run(store: FeedStore, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A trained SASRec4SV of the small stand-in: every head, little width."""
+    from svsim.models.config import ModelConfig, TrainingConfig
+    from svsim.models.training import train
+
+    model = ModelConfig(width=16, blocks=2, length=40, buckets=64)
+    training = TrainingConfig(epochs=1, batch_events=4_096, learning_rate=3e-3)
+    return train(store, tmp_path_factory.mktemp("run") / "run", model, training).path

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import inspect
 from dataclasses import dataclass
+from typing import Any
 
 from svsim.cli.output import console, print_json
 
@@ -21,18 +22,24 @@ class Agents:
         """Print name, options and summary of each agent."""
         from rich.table import Table
 
-        from svsim.agents.registry import agent_class, agent_names
+        from svsim.agents.registry import agent_class, agent_names, required_options
 
-        listed = []
+        listed: list[dict[str, Any]] = []
         for name, target in agent_names().items():
             found = agent_class(target)
-            options = {key: parameter.default for key, parameter in inspect.signature(found).parameters.items()}
+            required = required_options(found)
+            options = {
+                key: parameter.default
+                for key, parameter in inspect.signature(found).parameters.items()
+                if key not in required
+            }
             summary = (inspect.getdoc(found) or "").partition("\n\n")[0].replace("\n", " ")
-            listed.append({"name": name, "class": target, "options": options, "summary": summary})
+            listed.append({"name": name, "class": target, "required": required, "options": options, "summary": summary})
         if self.json:
             print_json(listed)
             return
         table = Table(box=None, pad_edge=False, show_header=False)
         for agent in listed:
-            table.add_row(str(agent["name"]), str(agent["summary"]))
+            needed = "&".join(f"{option}=…" for option in agent["required"])
+            table.add_row(f"{agent['name']}?{needed}" if needed else agent["name"], agent["summary"])
         console().print(table)

@@ -54,7 +54,7 @@ class Benchmark:
     """The environment."""
     agents: str = "all"
     """Agents with commas between them (see `svsim agents`): name, module:Class or file.py:Class, each with
-    ?key=value&key=value; or all."""
+    ?key=value&key=value; or all: every agent that needs no trained run."""
     rails: bool = True
     """Add the rails that are not named: random, popularity, logged, oracle."""
     episodes: int | None = None
@@ -108,11 +108,11 @@ class Benchmark:
             raise OptionError("; ".join(results.failed), where="--agents", remedy="the other agents' results were kept")
 
     def _spec(self) -> BenchmarkSpec:
-        from svsim.agents.registry import agent_names, split_names
+        from svsim.agents.registry import ready_agents, split_names
         from svsim.benchmark import BenchmarkSpec
         from svsim.signals import reward_weights
 
-        agents = list(agent_names()) if self.agents == "all" else split_names(self.agents)
+        agents = ready_agents() if self.agents == "all" else split_names(self.agents)
         return BenchmarkSpec(
             store=self.store,
             env=self.env,

@@ -47,6 +47,7 @@ def targets_of(material: Material) -> dict[str, Array]:
     told["wtr"] = np.where(timed, material.ratio, np.nan).astype(np.float32)
     told["wtr_clipped"] = np.minimum(told["wtr"], 1.0)
     told["wtg"] = np.where(timed, material.gain, np.nan).astype(np.float32)
+    told["wtg_relevant"] = np.where(timed, material.gain > material.store.wtg.threshold, np.nan).astype(np.float32)
     return told
 
 
@@ -159,7 +160,7 @@ def _samples(
         if not keep.any():
             continue
         label, score, users = target[keep], prediction[keep], owner[keep]
-        statistics = _of_flags(label, score, users, protocol) if name in (*FLAGS, "binary") else {}
+        statistics = _of_flags(label, score, users, protocol) if name in (*FLAGS, "binary", "wtg_relevant") else {}
         if name in ("wtr", "wtr_clipped", "wtg"):
             statistics["rmse"] = _rmse(label, score, users)
             if name == "wtr":

@@ -32,6 +32,7 @@ class Cache:
     total: Tensor | None
     seen: Tensor
 
+    @torch.inference_mode()
     def replace(self, rows: Tensor, other: Cache) -> None:
         """Take the rows of another cache (len(rows) of them) in place of some."""
         for mine, its in zip([*self.keys, *self.values], [*other.keys, *other.values], strict=True):

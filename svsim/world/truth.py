@@ -108,11 +108,9 @@ def policy_value(
                     world.key, Draw.EVALUATION, seed, draw, block[:, None], np.arange(world.config.pool)
                 )
                 videos = np.argpartition(key, size - 1, axis=1)[:, :size]
-            expected = world.expect(state, videos)
-            if signal not in expected:
-                raise OptionError(f"expected one of {', '.join(expected)}, found {signal!r}", where="signal")
+            expected = world.expect(state, videos, [signal])[signal]
             chosen = _probabilities(policy(state, videos), videos >= 0)
-            values[draw, start : start + BLOCK] = (chosen * expected[signal]).sum(axis=1)
+            values[draw, start : start + BLOCK] = (chosen * expected).sum(axis=1)
     user = path.columns["user"][rows]
     mean = values.mean(axis=0)
     if over == "contexts":
@@ -134,7 +132,7 @@ def oracle_policy(path: Path, signal: str = CLICK) -> Policy:
     """The candidate of the greatest true expectation: the oracle rail, which no agent can be."""
 
     def choose(state: State, videos: Ints) -> Floats:
-        expected = np.where(videos >= 0, path.world.expect(state, videos)[signal], -np.inf)
+        expected = np.where(videos >= 0, path.world.expect(state, videos, [signal])[signal], -np.inf)
         return np.asarray((np.arange(videos.shape[1])[None, :] == expected.argmax(axis=1)[:, None]).astype(np.float64))
 
     return choose

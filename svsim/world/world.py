@@ -9,6 +9,7 @@ What is random given the state and the video is the response noise alone; `expec
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from functools import cached_property
 from typing import Any
 
@@ -105,18 +106,19 @@ class World:
 
     # --- truth --------------------------------------------------------------------------------------------------------
 
-    def expect(self, state: State, videos: Ints) -> dict[str, Floats]:
-        """Expectation of every signal if a video were served now.
+    def expect(self, state: State, videos: Ints, signals: Collection[str] | None = None) -> dict[str, Floats]:
+        """Expectation of signals if a video were served now.
 
         Args:
             state: B rows.
             videos: (B, K) video indices.
+            signals: Which; by default all of them.
 
         Returns:
             (B, K) by signal: `play_time_ms`, `duration_ms` and the probabilities of click, long view, like, comment,
             forward, follow, hate, profile entry and of opening the comment page.
         """
-        return expectations(self._situations(state, videos))
+        return expectations(self._situations(state, videos), signals)
 
     def play_distribution(self, state: State, videos: Ints) -> tuple[Floats, Floats]:
         """The play time's distribution as a table, for expectations of what is a function of it.

@@ -7,9 +7,10 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from svsim.agents import Agent, agent_names, make_agent
+from svsim.agents import Agent, make_agent
 from svsim.agents.linucb import LinUCBAgent
 from svsim.agents.rails import RandomAgent
+from svsim.agents.registry import ready_agents
 from svsim.agents.values import training_values
 from svsim.data import FeedStore
 from svsim.errors import AgentError, OptionError
@@ -50,7 +51,7 @@ def learn(agent: Agent, seen: dict, action: list[int], reward: list[float]) -> N
     agent.observe(seen, np.array(action), np.array(reward), seen, done, done, {}, done)
 
 
-@pytest.mark.parametrize("name", agent_names())
+@pytest.mark.parametrize("name", ready_agents())
 def test_conformance(store: FeedStore, name: str) -> None:
     check_agent(fitted(name, store), feed(store))
 

@@ -55,7 +55,9 @@ def test_json_is_one_document(capsys: pytest.CaptureFixture[str], standin_files:
 
 def test_lists(capsys: pytest.CaptureFixture[str]) -> None:
     _, out, _ = run(capsys, "agents")
-    assert len(out.splitlines()) == 6
+    assert [line.split()[0] for line in out.splitlines()] == [
+        "random", "popularity", "logged", "oracle", "epsilon-greedy", "linucb", "sasrec4sv?run=…"
+    ]  # fmt: skip
     assert run(capsys, "envs")[1].startswith("svsim/Replay-v0")
     assert run(capsys, "--version") == (0, f"svsim {__version__}\n", "")
 
@@ -102,6 +104,7 @@ def test_session_gap_takes_minutes_or_none(
         (["data", "describe", "/no/such/store"], ["/no/such/store", "svsim data prepare"]),
         (["benchmark", "--out", "OUT", "--store", "/no/such"], ["/no/such", "expected a store"]),
         (["benchmark", "--out", "OUT", "--agents", "rando"], ["rando", "did you mean random"]),
+        (["benchmark", "--out", "OUT", "--agents", "sasrec4sv"], ["option run", "sasrec4sv?run="]),
         (["benchmark", "--out", "OUT", "--session-gap", "soon"], ["--session-gap", "soon", "minutes or none"]),
         (["benchmark", "--out", "OUT", "--seeds", "x"], ["--seeds", "x"]),
         (["benchmark", "--out", "OUT", "--reward-weights", "wtr"], ["reward weights", "wtr"]),
