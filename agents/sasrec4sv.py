@@ -33,6 +33,7 @@ READINGS = {"wtr": "wtr_clipped", "binary": "binary", "wtg": "wtg", "click": "cl
 _LOG_DURATION = HISTORY_FEATURES.index("log_duration")
 _AGE = HISTORY_FEATURES.index("age_days")
 _TAB, _HOUR = HISTORY_FEATURES.index("tab"), HISTORY_FEATURES.index("hour")
+_MINUTES = HISTORY_FEATURES.index("minutes_before")
 _ROOM = 150
 """Places of the cache beside the observed history: past them the oldest event makes room."""
 
@@ -126,6 +127,7 @@ class SASRec4SVAgent(Agent):
         moment: npt.NDArray[Any],
         user: Observation,
         feedback: npt.NDArray[Any],
+        wait: npt.NDArray[Any] | None = None,
     ) -> Tokens:
         """Tokens of (B, n) videos, as `svsim.models.inputs` makes them of logged events.
 
@@ -135,6 +137,7 @@ class SASRec4SVAgent(Agent):
             moment: (B, n, 2) categories of tab and hour.
             user: The observation, for its user.
             feedback: (B, n, F).
+            wait: (B, n) of queries.
         """
         from svsim.models.inputs import Events
         from svsim.models.windows import as_tokens
@@ -155,7 +158,7 @@ class SASRec4SVAgent(Agent):
             profile=np.ascontiguousarray(np.broadcast_to(np.arange(len(video))[:, None], shape)),
             feedback=np.ascontiguousarray(feedback, dtype=np.float32),
         )
-        return as_tokens(events, user["user"])
+        return as_tokens(events, user["user"], wait)
 
     def _past(self, observation: Observation, history: npt.NDArray[Any], video: Ints) -> Tokens:
         """Tokens of past events (B, n) from their history features."""
@@ -168,14 +171,16 @@ class SASRec4SVAgent(Agent):
 
     def _asked(self, observation: Observation) -> Tokens:
         """Tokens of the candidates; their tab is the last event's, their hour unknown."""
-        from svsim.models.inputs import FEEDBACK_INPUTS
+        from svsim.models.inputs import FEEDBACK_INPUTS, waiting
 
         video = observation["candidate_video"].astype(np.int64)
+        newest, known = observation["history"][:, -1:], observation["history_video"][:, -1:] > 0
         moment = np.zeros((*video.shape, 2))
-        moment[..., 0] = _moment(observation["history"][:, -1:])[..., 0] * (observation["history_video"][:, -1:] > 0)
+        moment[..., 0] = _moment(newest)[..., 0] * known
+        wait = np.ascontiguousarray(np.broadcast_to(waiting(newest[..., _MINUTES], known), video.shape))
         feedback = np.zeros((*video.shape, len(FEEDBACK_INPUTS)), dtype=np.float32)
         number = observation["candidates"][..., : len(CANDIDATE_FEATURES)]
-        return self._tokens(number, video, moment, observation, feedback)
+        return self._tokens(number, video, moment, observation, feedback, wait)
 
     # --- acting -------------------------------------------------------------------------------------------------------
 
@@ -202,22 +207,28 @@ class SASRec4SVAgent(Agent):
         return self._scorer.prefill(self._past(observation, history, video), torch.from_numpy(count.astype(np.int64)))
 
     def score(self, observation: Observation) -> Floats:
-        """(B, K) expected worth of each slot, after the history that `reset` and `observe` have read."""
+        """(B, K) expected worth of each slot, after the history that `reset` and `observe` have read.
+
+        To five decimals: the last bits of a matrix product depend on the size of the batch, and must not decide between
+        two showings of one video.
+        """
         from svsim.models.prediction import readings
 
         told = readings(self._scorer.score(self._cache, self._asked(observation)))
         found = {name: told[name].numpy().astype(np.float64) for name in self._needed()}
-        if self._mix is not None:
-            return np.asarray(sum(weight * found[name] for name, weight in self._mix.items()))
-        weights = reward_weights(self._weights)
         total = np.zeros(observation["action_mask"].shape)
+        if self._mix is not None:
+            for name, weight in self._mix.items():
+                total += weight * found[name]
+            return np.round(total, 5)
+        weights = reward_weights(self._weights)
         if weights[WTR]:
             total += weights[WTR] * found["wtr_clipped"]
         if weights[WTG]:
             total += weights[WTG] * found["wtg_relevant"]
         if weights[AUX]:
             total += weights[AUX] * aux(found)
-        return total
+        return np.round(total, 5)
 
     def act(self, observation: Observation) -> Ints:
         """(B,) legal slots, chosen as `choose` says."""

@@ -227,13 +227,15 @@ def _training_sums(store: FeedStore, user: Array, in_training: Array) -> list[tu
     whole = {name: store.videos[f"train_{name}"] for name in ("exposures", "click", "long_view", "wtr", "wtg", "aux")}
     parts = [(np.flatnonzero(~in_training), whole)]
     if in_training.any():
+        # Sums of the other folds, not the whole less the own fold: not even the last bit may tell what the fold's users did.
         fold_of_user = (keyed_hash(np.arange(store.n_users + 1), 0xF01D) % np.uint64(FOLDS)).astype(np.int64)
         train = store.split_rows("train")
         train_fold = fold_of_user[store.events["user"][train]]
         row_fold = fold_of_user[user]
+        by_fold = [_sums_of(store, train[train_fold == fold]) for fold in range(FOLDS)]
         for fold in range(FOLDS):
-            own = _sums_of(store, train[train_fold == fold])
-            rest = {name: whole[name].astype(np.float64) - own[name] for name in whole}
+            others = [by_fold[other] for other in range(FOLDS) if other != fold]
+            rest = {name: np.sum([sums[name] for sums in others], axis=0) for name in whole}
             parts.append((np.flatnonzero(in_training & (row_fold == fold)), rest))
     return [part for part in parts if len(part[0])]
 

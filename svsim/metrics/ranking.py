@@ -11,17 +11,19 @@ __all__ = ["top_gains"]
 
 
 def top_gains(
-    user: npt.ArrayLike, score: npt.ArrayLike, gain: npt.ArrayLike, k: int
+    user: npt.ArrayLike, score: npt.ArrayLike, gain: npt.ArrayLike, k: int, *, log2: bool = False
 ) -> tuple[npt.NDArray[Any], npt.NDArray[np.float64], npt.NDArray[np.float64]]:
     """Gains of each user's k rows of the highest scores, of users with more than k rows.
 
-    WTG@k = mean gain of the top k; DCWTG@k = Σ gain at place i / log₂(i + 1) (Zheng et al. 2022, "DVR").
+    WTG@k = mean gain of the top k; DCWTG@k = Σ gain at place i / ln(i + 1) (Zheng et al. 2022, "DVR"; the
+    natural logarithm, as in its published code).
 
     Args:
         user: (n,) ids.
         score: (n,) higher stands above; ties in the rows' order.
         gain: (n,) watch-time gains.
         k: Places.
+        log2: Discount by the binary logarithm, as DCG does.
 
     Returns:
         Users ascending, their WTG@k, their DCWTG@k.
@@ -33,4 +35,5 @@ def top_gains(
     kept = count > k
     places = first[kept][:, None] + np.arange(k)[None, :]
     top = gain[places] if kept.any() else np.zeros((0, k))
-    return users[kept], top.mean(axis=1), (top / np.log2(np.arange(2, k + 2))).sum(axis=1)
+    discount = (np.log2 if log2 else np.log)(np.arange(2, k + 2))
+    return users[kept], top.mean(axis=1), (top / discount).sum(axis=1)

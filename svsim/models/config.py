@@ -33,7 +33,7 @@ class ModelConfig:
     positions: Literal["rotary", "learned"] = "rotary"
     """Relative (a key cache stays valid when the window slides) or absolute."""
     trunk: Literal["attention", "average"] = "attention"
-    """`average` pools the history instead: the control."""
+    """`average` gives every visible event the same weight in the same blocks: the control."""
     fields: Literal["sum", "concat"] = "sum"
     """How embeddings become a token: added, or a quarter of the width each (user, video, author, feedback)."""
     content: bool = True
@@ -42,8 +42,10 @@ class ModelConfig:
     """Whether tokens hold a free embedding of the user; it overfits from the third epoch on KuaiRand."""
     dropout: float = 0.2
     """On tokens and residual branches; never on attention."""
-    id_dropout: float = 0.5
-    """Chance that a token's ids read as unknown while training."""
+    id_dropout: float = 0.8
+    """Chance that a token's ids read as unknown while training; free embeddings of ids overfit first."""
+    moment_dropout: float = 0.1
+    """Chance that a query's tab, and its hour, read as unknown while training: an agent is not always told them."""
     rare: int = 5
     """Training rows below which an id shares a hashed embedding with others."""
     buckets: int = 1_024
@@ -75,8 +77,8 @@ class TrainingConfig:
     """At most."""
     patience: int = 2
     """Epochs without a better validation loss after which training stops; 0 never stops."""
-    batch_events: int = 512
-    """Places (padding counted) in a batch."""
+    batch_events: int | None = None
+    """Places (padding counted) in a batch; None: a 256th of the training rows, within 512 and 8,192."""
     learning_rate: float = 5e-4
     """Of AdamW on the trunk, and on tables below `dense_rows` rows."""
     table_learning_rate: float = 0.05
@@ -98,8 +100,9 @@ class TrainingConfig:
 
     def __post_init__(self) -> None:
         for name in ("epochs", "batch_events"):
-            if getattr(self, name) < 1:
-                raise OptionError(f"expected at least 1, found {getattr(self, name)}", where=name)
+            value = getattr(self, name)
+            if value is not None and value < 1:
+                raise OptionError(f"expected at least 1, found {value}", where=name)
         if not self.learning_rate > 0:
             raise OptionError(f"expected a number above 0, found {self.learning_rate}", where="learning_rate")
         if not 0 <= self.average < 1:
@@ -125,6 +128,7 @@ PRESETS: dict[str, tuple[ModelConfig, TrainingConfig]] = {
             user_ids=True,
             dropout=0.2,
             id_dropout=0.0,
+            moment_dropout=0.0,
         ),
         TrainingConfig(epochs=75, patience=5, batch_events=100_000, learning_rate=1e-3, weight_decay=1e-3, average=0.0),
     ),

@@ -12,11 +12,7 @@ from typing import Any, Self
 import numpy as np
 import numpy.typing as npt
 
-from svsim.data.features import (
-    candidate_features,
-    history_features,
-    user_features,
-)
+from svsim.data.features import MAX_MINUTES, candidate_features, history_features, user_features
 from svsim.data.store import FeedStore
 from svsim.errors import StoreError
 from svsim.models.config import ModelConfig
@@ -33,6 +29,7 @@ __all__ = [
     "forget_rates",
     "profiles",
     "request_starts",
+    "waiting",
 ]
 
 Array = npt.NDArray[Any]
@@ -58,6 +55,8 @@ CATEGORIES = {"tab": 16, "hour": 25, "upload_type": 32, "video_type": 8, "music_
 """Columns of `Events.category`, with the rows of their tables; 0 is not known."""
 SHOWN = len(NUMBERS)
 KEPT_IN_HISTORY = 2
+NO_HISTORY = 3.0
+"""What stands for the wait of a user of whom nothing is known: longer than any."""
 
 
 @dataclass(frozen=True)
@@ -199,6 +198,17 @@ def forget_rates(number: Array) -> Array:
     """
     number[..., KEPT_IN_HISTORY:] = 0.0
     return number
+
+
+def waiting(minutes: Array, known: Array) -> Array:
+    """(…,) float32 how long a query comes after the newest event that it sees: ln(1 + minutes) / 5.
+
+    Args:
+        minutes: (…,) between the two; a month and longer are one.
+        known: (…,) whether it sees any.
+    """
+    waited = np.log1p(np.clip(minutes, 0.0, MAX_MINUTES)) / 5.0
+    return np.where(known, waited, NO_HISTORY).astype(np.float32)
 
 
 def profiles(store: FeedStore) -> Array:

@@ -28,7 +28,6 @@ __all__ = ["Block", "SASRec4SV", "Tokens", "attend_with_self"]
 
 MOMENT = ("tab", "hour")
 """The first categories: what is known of the moment and not of the video."""
-UNKNOWN_MOMENT = 0.1
 FLAGS = 7
 """Outputs of the feedback head, in the order of `names.FLAGS`."""
 OUTPUTS = {"wtr": 1, "binary": 1, "wtg": 2, "feedback": FLAGS, "watch": WATCH_BINS}
@@ -55,6 +54,8 @@ class Tokens:
     """(…, U) user features."""
     feedback: Tensor
     """(…, F); not read of queries."""
+    wait: Tensor
+    """(…,) as `windows.waiting` gives it; read of queries alone."""
 
     def take(self, index: object) -> Self:
         """The tokens that an index picks."""
@@ -94,6 +95,7 @@ class SASRec4SV(nn.Module):
                 nn.init.normal_(table.weight, std=0.05)  # type: ignore[arg-type]
             known = len(NUMBERS) + len(USER_FEATURES)
             self.content_in = nn.Sequential(nn.Linear(known, 2 * width), nn.GELU(), nn.Linear(2 * width, part))
+            self.wait_in = nn.Sequential(nn.Linear(2, width), nn.GELU(), nn.Linear(width, part))
         if config.positions == "learned":
             self.position = nn.Parameter(torch.randn(config.length + 1, width) * 0.02)
         self.embedding_dropout = nn.Dropout(config.dropout)
@@ -123,6 +125,8 @@ class SASRec4SV(nn.Module):
             category = self._forgetful(tokens.category) if query and self.training else tokens.category
             for column, table in enumerate(self.category_tables):
                 content = content + table(category[..., column])
+            if query:
+                content = content + self.wait_in(torch.stack([tokens.wait, tokens.wait.square()], dim=-1))
             parts.append(content)
         if self.config.fields == "concat":
             token = torch.cat([*parts, *[torch.zeros_like(feedback)] * (4 - len(parts))], dim=-1)
@@ -132,7 +136,7 @@ class SASRec4SV(nn.Module):
 
     def _forgetful(self, category: Tensor) -> Tensor:
         """Categories with tab and hour sometimes unknown, as an agent's candidates have them."""
-        known = torch.rand((*category.shape[:-1], len(MOMENT)), device=category.device) >= UNKNOWN_MOMENT
+        known = torch.rand((*category.shape[:-1], len(MOMENT)), device=category.device) >= self.config.moment_dropout
         return torch.cat([category[..., : len(MOMENT)] * known, category[..., len(MOMENT) :]], dim=-1)
 
     # --- full pass ----------------------------------------------------------------------------------------------------
@@ -155,11 +159,6 @@ class SASRec4SV(nn.Module):
             asked = asked + self.position[visible.clamp(max=self.config.length)]
         own = asked
         place = torch.arange(length, device=past.device)
-        if self.config.trunk == "average":
-            total = torch.cat([past.new_zeros(past.shape[0], 1, past.shape[2]), past.cumsum(dim=1)], dim=1)
-            seen = total.gather(1, visible.unsqueeze(-1).expand(-1, -1, past.shape[2]))
-            asked = self.norm(asked + seen / visible.clamp(min=1).unsqueeze(-1))
-            return self.predict(asked, own)
         earlier = place < visible.unsqueeze(-1)  # (B, Q, T)
         for block in self.blocks:
             past, asked = block(past, asked, earlier, place, visible)
@@ -185,6 +184,7 @@ class Block(nn.Module):
         width = config.width
         self.heads = config.attention_heads
         self.rotary = config.positions == "rotary"
+        self.average = config.trunk == "average"
         self.before, self.after = nn.LayerNorm(width), nn.LayerNorm(width)
         self.before_feed, self.after_feed = nn.LayerNorm(width), nn.LayerNorm(width)
         self.project = nn.Linear(width, 3 * width, bias=False)
@@ -208,6 +208,8 @@ class Block(nn.Module):
         """Queries, keys and values (B, h, n, d); the first two turned by their positions."""
         split = self.project(self.before(tokens)).unflatten(-1, (3, self.heads, -1))  # (B, n, 3, h, d)
         query, key, value = (part.transpose(1, 2) for part in split.unbind(dim=2))
+        if self.average:
+            query = torch.zeros_like(query)  # weighs all that it sees alike
         if self.rotary:
             query, key = rotate(query, position), rotate(key, position)
         return query, key, value

@@ -23,13 +23,11 @@ class Cache:
 
     Attributes:
         keys, values: A tensor (B, h, C, d) for each block; event n of a row lies at place n mod C.
-        total: (B, C, D) tokens themselves, for average pooling; None under attention.
         seen: (B,) events read.
     """
 
     keys: list[Tensor]
     values: list[Tensor]
-    total: Tensor | None
     seen: Tensor
 
     @torch.inference_mode()
@@ -37,8 +35,6 @@ class Cache:
         """Take the rows of another cache (len(rows) of them) in place of some."""
         for mine, its in zip([*self.keys, *self.values], [*other.keys, *other.values], strict=True):
             mine[rows] = its
-        if self.total is not None and other.total is not None:
-            self.total[rows] = other.total
         self.seen[rows] = other.seen
 
 
@@ -53,7 +49,6 @@ class Scorer:
     def __init__(self, network: SASRec4SV, capacity: int | None = None) -> None:
         self.network = network
         self.capacity = min(capacity or network.config.length, network.config.length)
-        self.average = network.config.trunk == "average"
 
     @torch.inference_mode()
     def prefill(self, history: Tokens, length: Tensor) -> Cache:
@@ -69,11 +64,6 @@ class Scorer:
             past = past + network.position[:width]
         cache = self._empty(rows, past)
         cache.seen[:] = length
-        if self.average:
-            assert cache.total is not None
-            inside = (torch.arange(width) < length[:, None]).unsqueeze(-1)
-            cache.total[:, :width] = past * inside
-            return cache
         place = torch.arange(width)
         for number, block in enumerate(network.blocks):
             assert isinstance(block, Block)
@@ -87,11 +77,9 @@ class Scorer:
     def _empty(self, rows: int, like: Tensor) -> Cache:
         config = self.network.config
         shape = (rows, config.attention_heads, self.capacity, config.width // config.attention_heads)
-        count = 0 if self.average else config.blocks
         return Cache(
-            keys=[like.new_zeros(shape) for _ in range(count)],
-            values=[like.new_zeros(shape) for _ in range(count)],
-            total=like.new_zeros(rows, self.capacity, config.width) if self.average else None,
+            keys=[like.new_zeros(shape) for _ in range(config.blocks)],
+            values=[like.new_zeros(shape) for _ in range(config.blocks)],
             seen=torch.zeros(rows, dtype=torch.int64),
         )
 
@@ -113,10 +101,8 @@ class Scorer:
         place = position % self.capacity
         if network.config.positions == "learned":
             token = token + network.position[position.clamp(max=network.config.length - 1)].unsqueeze(1)
-        if cache.total is not None:
-            cache.total[rows, place] = token.squeeze(1)
         earlier = self._seen(position)
-        for number, block in enumerate(network.blocks if not self.average else []):
+        for number, block in enumerate(network.blocks):
             assert isinstance(block, Block)
             query, key, value = block.qkv(token, position.unsqueeze(1))
             keys, values = cache.keys[number], cache.values[number]
@@ -145,12 +131,9 @@ class Scorer:
         own = asked
         place = torch.arange(self.capacity)
         there = place < cache.seen.unsqueeze(1)
-        if cache.total is not None:
-            count = cache.seen.clamp(1, self.capacity).view(-1, 1, 1)
-            asked = asked + cache.total.sum(dim=1, keepdim=True) / count
         position = cache.seen.unsqueeze(1).expand(-1, width)
         earlier = there.unsqueeze(1).expand(-1, width, -1)
-        for number, block in enumerate(network.blocks if not self.average else []):
+        for number, block in enumerate(network.blocks):
             assert isinstance(block, Block)
             query, key, value = block.qkv(asked, position)
             attended = attend_with_self(query, key, value, cache.keys[number], cache.values[number], earlier)

@@ -159,7 +159,8 @@ class Trainer:
         length = self.config.length
         self.windows = make_windows(self.store, "train", length, "running", training=True)
         self.valid = make_windows(self.store, "valid", length, "running")
-        self.steps = count_batches(self.windows, self.training.batch_events)
+        self.places = self.training.batch_events or int(np.clip(len(self.store.split_rows("train")) // 256, 512, 8_192))
+        self.steps = count_batches(self.windows, self.places)
         self.epoch = self.step = self.total_steps = self.worse = 0
         self.best = math.inf
         self.sums: dict[str, float] = {}
@@ -195,7 +196,7 @@ class Trainer:
             self.windows,
             "train",
             "running",
-            places=self.training.batch_events,
+            places=self.places,
             order=order,
             part=(self.rank, self.processes),
             skip=self.step,
@@ -248,7 +249,7 @@ class Trainer:
         sums: dict[str, float] = {}
         total = 0
         with torch.no_grad():
-            for batch in batches(self.material, self.valid, "valid", "running", places=2 * self.training.batch_events):
+            for batch in batches(self.material, self.valid, "valid", "running", places=2 * self.places):
                 found = self._losses(batch)
                 for name, value in found.items():
                     sums[name] = sums.get(name, 0.0) + float(value) * batch.total

@@ -12,7 +12,7 @@ import torch
 
 from svsim.data.splits import SPLIT_CODES
 from svsim.data.store import FeedStore
-from svsim.models.inputs import Events, Inputs, event_inputs, forget_rates, profiles, request_starts
+from svsim.models.inputs import Events, Inputs, event_inputs, forget_rates, profiles, request_starts, waiting
 from svsim.models.network import Tokens
 from svsim.signals import wtr
 
@@ -96,18 +96,28 @@ class Material:
         self.gain = np.nan_to_num(np.asarray(store.events["wtg_gain"])).astype(np.float32)
         self.split = np.asarray(store.events["split"])
 
-    def tokens(self, rows: Array, padding: Array, *, history: bool) -> Tokens:
-        """Tokens of rows of any shape, as history or as queries; padding reads as nothing."""
+    def tokens(self, rows: Array, padding: Array, newest: Array | None = None) -> Tokens:
+        """Tokens of rows of any shape; padding reads as nothing.
+
+        Args:
+            rows: Of the store's events.
+            padding: Places that hold none.
+            newest: The newest row that each query sees, −1 for none; None makes history of them.
+        """
         events = self.events.take(rows)
-        if history:
+        wait = None
+        if newest is None:
             forget_rates(events.number)
+        else:
+            time_ms = self.store.events["time_ms"]
+            wait = waiting((time_ms[rows] - time_ms[np.maximum(newest, 0)]) / 60_000.0, newest >= 0)
         for column in (events.user, events.video, events.author):
             column[padding] = 0
-        return as_tokens(events, self.profiles)
+        return as_tokens(events, self.profiles, wait)
 
 
-def as_tokens(events: Events, table: Array) -> Tokens:
-    """Events as tensors; their user features looked up in `table`."""
+def as_tokens(events: Events, table: Array, wait: Array | None = None) -> Tokens:
+    """Events as tensors; their user features looked up in `table`; `wait` is read of queries alone."""
     return Tokens(
         user=torch.from_numpy(events.user),
         video=torch.from_numpy(events.video),
@@ -117,6 +127,7 @@ def as_tokens(events: Events, table: Array) -> Tokens:
         category=torch.from_numpy(events.category.astype(np.int32)),
         profile=torch.from_numpy(table[events.profile]),
         feedback=torch.from_numpy(events.feedback),
+        wait=torch.from_numpy(np.zeros(events.video.shape, dtype=np.float32) if wait is None else wait),
     )
 
 
@@ -212,9 +223,10 @@ def _batch(
         else np.broadcast_to((mine.past + mine.n_past)[:, None], rows.shape)
     )
     visible = np.clip(limit - mine.past[:, None], 0, mine.n_past[:, None])
+    newest = np.where(visible > 0, mine.past[:, None] + visible - 1, -1)
     return Batch(
-        history=material.tokens(past, ~there, history=True),
-        queries=material.tokens(rows, ~asked, history=False),
+        history=material.tokens(past, ~there),
+        queries=material.tokens(rows, ~asked, newest),
         visible=torch.from_numpy(np.where(asked, visible, 0)),
         rows=rows,
         asked=asked,

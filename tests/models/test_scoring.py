@@ -47,7 +47,7 @@ def tokens(rng: np.random.Generator, *shape: int) -> Tokens:
     category = torch.stack([whole(size) for size in CATEGORIES.values()], dim=-1)
     return Tokens(
         user=whole(ROWS[0]), video=whole(ROWS[1]), author=whole(ROWS[2]), tag_set=whole(7), number=real(len(NUMBERS)),
-        category=category, profile=real(len(USER_FEATURES)), feedback=real(len(FEEDBACK_INPUTS)),
+        category=category, profile=real(len(USER_FEATURES)), feedback=real(len(FEEDBACK_INPUTS)), wait=real(1)[..., 0],
     )  # fmt: skip
 
 
