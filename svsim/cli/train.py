@@ -45,7 +45,8 @@ class Sasrec4sv:
         import torch
 
         from svsim.models.config import preset
-        from svsim.models.training import join_processes, train
+        from svsim.models.parallel import join_processes
+        from svsim.models.training import train
         from svsim.world import find_store
 
         if self.threads:

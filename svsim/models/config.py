@@ -84,7 +84,9 @@ class TrainingConfig:
     table_learning_rate: float = 0.05
     """Of row-wise Adagrad on the tables from `dense_rows` rows."""
     weight_decay: float = 0.01
-    """Of AdamW on matrices; vectors and tables are not decayed but under the preset `paper`."""
+    """Of AdamW."""
+    decayed: Literal["matrices", "all"] = "matrices"
+    """What is decayed: matrices, or vectors and tables of ids too."""
     warm_up: int = 100
     """Steps over which the learning rate rises."""
     dense_rows: int = 100_000
@@ -93,8 +95,6 @@ class TrainingConfig:
     """Largest norm of the trunk's gradient."""
     seed: int = 0
     """Of weights, order and dropout."""
-    save_seconds: float = 60.0
-    """Seconds between two saved states within an epoch."""
     average: float = 0.998
     """Decay of an exponential mean of the weights that is validated and kept; 0 for none."""
 
@@ -130,7 +130,15 @@ PRESETS: dict[str, tuple[ModelConfig, TrainingConfig]] = {
             id_dropout=0.0,
             moment_dropout=0.0,
         ),
-        TrainingConfig(epochs=75, patience=5, batch_events=100_000, learning_rate=1e-3, weight_decay=1e-3, average=0.0),
+        TrainingConfig(
+            epochs=75,
+            patience=5,
+            batch_events=100_000,
+            learning_rate=1e-3,
+            weight_decay=1e-3,
+            decayed="all",
+            average=0.0,
+        ),
     ),
 }
 """By name: `default`, `small` (about a minute, for demonstrations and tests), `paper` (the seed's: 4 × 32 concatenated,

@@ -29,7 +29,8 @@ class Table(nn.Module):
         weight = torch.empty(rows, width).normal_(std=0.05)
         weight[0] = 0
         self.weight: Tensor = nn.Parameter(weight)
-        self.sum_of_squares: Tensor | None = None
+        self.sum_of_squares: Tensor | None
+        self.register_buffer("sum_of_squares", None, persistent=False)
         self._touched: Tensor | None = None
         self._leaf: Tensor | None = None
 
@@ -43,7 +44,7 @@ class Table(nn.Module):
         weight = self.weight.detach()
         del self.weight
         self.register_buffer("weight", weight)
-        self.register_buffer("sum_of_squares", torch.zeros(len(weight)), persistent=False)
+        self.sum_of_squares = torch.zeros(len(weight))
 
     def begin_batch(self, *rows: Tensor) -> None:
         """Gather the rows that the batch will look up."""
@@ -63,11 +64,11 @@ class Table(nn.Module):
         return nn.functional.embedding(torch.searchsorted(self._touched, rows), self._leaf)
 
     @property
-    def touched(self) -> tuple[Tensor, Tensor] | None:
-        """Rows of the batch, and their gradient (n, width); None where there is none."""
-        if self._leaf is None or self._touched is None or self._leaf.grad is None:
-            return None
-        return self._touched, self._leaf.grad
+    def touched(self) -> tuple[Tensor, Tensor]:
+        """Rows of the batch, ascending, and their gradient (n, width)."""
+        assert self._leaf is not None
+        assert self._touched is not None
+        return self._touched, torch.zeros_like(self._leaf) if self._leaf.grad is None else self._leaf.grad
 
     @torch.no_grad()
     def rows_step(self, rows: Tensor, gradient: Tensor, learning_rate: float) -> None:

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import csv
 import io
 import json
 import math
-import os
 import time
 from collections.abc import Callable
 from dataclasses import asdict
@@ -15,10 +15,9 @@ from typing import Any
 
 import numpy as np
 import torch
-import torch.distributed as dist
 from torch import Tensor
 
-from svsim.data.atomic import as_output_error, write_file
+from svsim.data.atomic import as_output_error, locked, write_file
 from svsim.data.store import FeedStore
 from svsim.errors import OptionError, OutputError, RunError, TrainingError
 from svsim.models.checkpoints import (
@@ -36,6 +35,7 @@ from svsim.models.embedding import Table
 from svsim.models.inputs import Inputs
 from svsim.models.losses import WEIGHTS, losses
 from svsim.models.network import SASRec4SV
+from svsim.models.parallel import Processes
 from svsim.models.windows import Batch, Material, batches, count_batches, make_windows
 from svsim.randomness import keyed_hash
 
@@ -43,6 +43,8 @@ __all__ = ["Progress", "Trainer", "train"]
 
 Progress = Callable[[str, int, int | None], None]
 STATE_FILE = "state.pt"
+SAVE_SECONDS = 60.0
+"""Between two saved states within an epoch."""
 
 
 def train(
@@ -91,7 +93,7 @@ class Trainer:
         self.store, self.out, self.config, self.training = store, out, model, training
         self.tell = progress or (lambda *_: None)
         self.device = torch.device(device)
-        self.rank, self.processes = (dist.get_rank(), dist.get_world_size()) if dist.is_initialized() else (0, 1)
+        self.processes = Processes.joined()
         if not len(store.split_rows("valid")):
             raise OptionError(
                 "expected validation rows, found none", where=str(store.path), remedy="prepare with --split"
@@ -101,8 +103,13 @@ class Trainer:
 
     def run(self) -> Run:
         """Train to the end."""
-        if self._claim():
+        if self.processes.decide(self._claim):
             return load_run(self.out)
+        # Two processes of one run know of each other; two runs in one folder must not.
+        with locked(self.out) if self.processes.is_first else contextlib.nullcontext():
+            return self._go_on()
+
+    def _go_on(self) -> Run:
         self._set_up()
         self._resume()
         writer = self._writer()
@@ -130,9 +137,8 @@ class Trainer:
             return (self.out / "metrics.json").exists()
         if self.out.exists() and (not self.out.is_dir() or any(self.out.iterdir())):
             raise OutputError("expected a new or empty folder, found something else", where=str(self.out))
-        if self.rank == 0:
-            with as_output_error(self.out):
-                self.out.mkdir(parents=True, exist_ok=True)
+        with as_output_error(self.out):
+            self.out.mkdir(parents=True, exist_ok=True)
         return False
 
     def _manifest(self) -> dict[str, Any]:
@@ -151,11 +157,8 @@ class Trainer:
         self.network.to(self.device)
         self.tables = [table for table in self.tables if table.is_by_rows]
         self.optimizer = torch.optim.AdamW(_groups(self.network, self.training), fused=True)
-        self.mean = (
-            {name: value.detach().clone() for name, value in self.network.state_dict().items()}
-            if self.training.average
-            else None
-        )
+        # Tables that are updated by rows stay out of the mean: a step would touch all of their rows.
+        self.mean = _copies(self.network) if self.training.average else None
         length = self.config.length
         self.windows = make_windows(self.store, "train", length, "running", training=True)
         self.valid = make_windows(self.store, "valid", length, "running")
@@ -165,7 +168,7 @@ class Trainer:
         self.best = math.inf
         self.sums: dict[str, float] = {}
         self.history: list[dict[str, float]] = []
-        if self.rank == 0 and not (self.out / CONFIG).exists():
+        if self.processes.is_first and not (self.out / CONFIG).exists():
             with as_output_error(self.out):
                 save_inputs(self.out, self.inputs)
                 write_config(
@@ -173,7 +176,7 @@ class Trainer:
                 )
 
     def _writer(self) -> Any:
-        if self.rank:
+        if not self.processes.is_first:
             return None
         import warnings
 
@@ -198,7 +201,7 @@ class Trainer:
             "running",
             places=self.places,
             order=order,
-            part=(self.rank, self.processes),
+            part=(self.processes.rank, self.processes.count),
             skip=self.step,
         ):
             found = self._learn(batch)
@@ -209,7 +212,7 @@ class Trainer:
             self.tell(f"epoch {self.epoch + 1}", self.step, self.steps)
             if writer is not None:
                 writer.add_scalar("step/loss", found["loss"], self.total_steps)
-            if time.monotonic() - saved > self.training.save_seconds:
+            if time.monotonic() - saved >= SAVE_SECONDS:
                 self._save_state()
                 saved = time.monotonic()
         self._close_epoch(writer)
@@ -218,24 +221,21 @@ class Trainer:
         """Validate, keep the weights if they are the best, write the history."""
         told = {"epoch": float(self.epoch + 1), "steps": float(self.total_steps)}
         told.update({f"train_{name}": value / max(self.step, 1) for name, value in self.sums.items()})
-        kept = self.network.state_dict()
-        if self.mean is not None:
-            kept = {name: value.clone() for name, value in kept.items()}
-            self.network.load_state_dict(self.mean)
+        kept = _copies(self.network) if self.mean is not None else {}
+        _put(self.network, self.mean)
         told.update({f"valid_{name}": value for name, value in self.validate().items()})
         better = told["valid_loss"] < self.best
         if better:
             self.best, self.worse = told["valid_loss"], 0
-            if self.rank == 0:
+            if self.processes.is_first:
                 with as_output_error(self.out):
                     save_weights(self.out, self.network.state_dict())
         else:
             self.worse += 1
-        if self.mean is not None:
-            self.network.load_state_dict(kept)
+        _put(self.network, kept)
         self.history.append(told)
         self.epoch, self.step, self.sums = self.epoch + 1, 0, {}
-        if self.rank == 0:
+        if self.processes.is_first:
             with as_output_error(self.out):
                 write_file(self.out / "history.csv", _csv(self.history))
         if writer is not None:
@@ -268,7 +268,7 @@ class Trainer:
 
     def _learn(self, batch: Batch) -> dict[str, float]:
         """One step of the optimiser."""
-        key = keyed_hash(self.training.seed, self.epoch, self.step, self.rank)
+        key = keyed_hash(self.training.seed, self.epoch, self.step, self.processes.rank)
         torch.manual_seed(int(key & np.uint64(0x7FFF_FFFF)))
         rate = self.training.learning_rate * min(1.0, (self.total_steps + 1) / max(self.training.warm_up, 1))
         for group in self.optimizer.param_groups:
@@ -277,7 +277,7 @@ class Trainer:
         self.optimizer.zero_grad(set_to_none=True)
         found = self._losses(batch)
         found["loss"].backward()  # type: ignore[no-untyped-call]
-        told = self._shared({name: float(value.detach()) for name, value in found.items()})
+        told = self.processes.sum_values({name: float(value.detach()) for name, value in found.items()})
         if not math.isfinite(told["loss"]):
             raise TrainingError(
                 f"the loss is {told['loss']} at step {self.total_steps + 1}, learning rate {rate:g}",
@@ -285,16 +285,17 @@ class Trainer:
                 remedy="lower the learning rate; the weights of the last good epoch are kept",
             )
         parameters = [p for p in self.network.parameters() if p.requires_grad]
-        self._share_gradients(parameters)
+        self.processes.sum_gradients(parameters)
         torch.nn.utils.clip_grad_norm_(parameters, self.training.clip)
         self.optimizer.step()
         for table in self.tables:
-            self._update_rows(table)
+            table.rows_step(*self.processes.sum_rows(*table.touched), self.training.table_learning_rate)
+            table.end_batch()
         if self.mean is not None:
             # A young mean is mostly its beginning: it warms up as Adam's do.
             decay = min(self.training.average, (1 + self.total_steps) / (10 + self.total_steps))
             with torch.no_grad():
-                for name, value in self.network.state_dict().items():
+                for name, value in self.network.named_parameters():
                     self.mean[name].lerp_(value, 1 - decay)
         return told
 
@@ -305,51 +306,11 @@ class Trainer:
             if table is not None:
                 table.begin_batch(getattr(batch.history, name), getattr(batch.queries, name))
 
-    # --- several processes --------------------------------------------------------------------------------------------
-
-    def _shared(self, values: dict[str, float]) -> dict[str, float]:
-        """Sums of values over the processes."""
-        if self.processes == 1:
-            return values
-        together = torch.tensor(list(values.values()), dtype=torch.float64)
-        dist.all_reduce(together)
-        return dict(zip(values, together.tolist(), strict=True))
-
-    def _share_gradients(self, parameters: list[torch.nn.Parameter]) -> None:
-        """Sum gradients over the processes, in one message; each is over the whole batch's number of queries already."""
-        if self.processes == 1:
-            return
-        for parameter in parameters:
-            if parameter.grad is None:
-                parameter.grad = torch.zeros_like(parameter)
-        flat = torch.cat([parameter.grad.reshape(-1) for parameter in parameters if parameter.grad is not None])
-        dist.all_reduce(flat)
-        start = 0
-        for parameter in parameters:
-            size = parameter.numel()
-            parameter.grad = flat[start : start + size].view_as(parameter)
-            start += size
-
-    def _update_rows(self, table: Table) -> None:
-        touched = table.touched
-        table.end_batch()
-        gathered: list[tuple[Tensor, Tensor] | None] = [touched]
-        if self.processes > 1:
-            gathered = [None] * self.processes
-            dist.all_gather_object(gathered, touched)
-        present = [pair for pair in gathered if pair is not None]
-        if not present:
-            return
-        rows, place = torch.unique(torch.cat([pair[0] for pair in present]), return_inverse=True)
-        gradient = torch.zeros(len(rows), table.weight.shape[1], device=rows.device)
-        gradient.index_add_(0, place, torch.cat([pair[1] for pair in present]))
-        table.rows_step(rows, gradient, self.training.table_learning_rate)
-
     # --- interruption -------------------------------------------------------------------------------------------------
 
     def _save_state(self) -> None:
         """Keep everything that the rest of the run depends on."""
-        if self.rank:
+        if not self.processes.is_first:
             return
         state = {
             "network": self.network.state_dict(),
@@ -387,28 +348,38 @@ class Trainer:
             ) from error
 
     def _finish(self) -> None:
-        if self.rank == 0:
-            chosen = min(self.history, key=lambda row: row["valid_loss"])
-            with as_output_error(self.out):
-                write_file(self.out / "metrics.json", (json.dumps(chosen, indent=1) + "\n").encode())
-                # What is finished is never gone on with.
-                (self.out / STATE_FILE).unlink(missing_ok=True)
-        if self.processes > 1:
-            dist.barrier()
+        self.processes.decide(self._close)
+
+    def _close(self) -> None:
+        chosen = min(self.history, key=lambda row: row["valid_loss"])
+        with as_output_error(self.out):
+            write_file(self.out / "metrics.json", (json.dumps(chosen, indent=1) + "\n").encode())
+            # What is finished is never gone on with.
+            (self.out / STATE_FILE).unlink(missing_ok=True)
 
 
 def _groups(network: SASRec4SV, training: TrainingConfig) -> list[dict[str, Any]]:
     """Parameters with and without weight decay."""
-    everything = network.config.preset == "paper"
     decayed: list[Tensor] = []
     free: list[Tensor] = []
     for name, parameter in network.named_parameters():
         matrix = parameter.dim() > 1 and "table" not in name
-        (decayed if matrix or everything else free).append(parameter)
+        (decayed if matrix or training.decayed == "all" else free).append(parameter)
     return [
         {"params": decayed, "weight_decay": training.weight_decay, "lr": training.learning_rate},
         {"params": free, "weight_decay": 0.0, "lr": training.learning_rate},
     ]
+
+
+def _copies(network: SASRec4SV) -> dict[str, Tensor]:
+    return {name: value.detach().clone() for name, value in network.named_parameters()}
+
+
+@torch.no_grad()
+def _put(network: SASRec4SV, values: dict[str, Tensor] | None) -> None:
+    if values:
+        for name, parameter in network.named_parameters():
+            parameter.copy_(values[name])
 
 
 def _to(tokens: Any, device: torch.device) -> Any:
@@ -423,12 +394,3 @@ def _csv(rows: list[dict[str, float]]) -> bytes:
     writer.writeheader()
     writer.writerows(rows)
     return text.getvalue().encode()
-
-
-def join_processes() -> bool:
-    """Join the processes that `torchrun` started; whether there are several."""
-    if int(os.environ.get("WORLD_SIZE", "1")) < 2:
-        return False
-    if not dist.is_initialized():
-        dist.init_process_group("gloo")
-    return True
