@@ -70,7 +70,7 @@ def make_windows(store: FeedStore, split: str, length: int, protocol: Protocol, 
         past_end = begin[owner]
         past = np.maximum(first[owner], past_end - back)
     else:
-        past = np.maximum(first[owner], asked - back)
+        past = np.maximum(first[owner], request_starts(store)[asked] - back)
         past_end = asked + n_asked - 1
     return Windows(past, np.maximum(past_end - past, 0), asked, n_asked)
 
