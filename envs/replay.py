@@ -123,7 +123,7 @@ class ReplayEnv(SingleEnv):
 
     | key | shape | dtype | range | what |
     |---|---|---|---|---|
-    | `user` | (U,) | float32 | ±5 | `names.USER_FEATURES`: counts as standardised logarithms, the rest 0 or 1 |
+    | `user` | (U,) | float32 | ±5 | `names.USER_FEATURES`: standardised counts (logarithms) and codes, the rest 0 or 1 |
     | `user_id` | (1,) | int32 | dense id | 0 unknown |
     | `history` | (L, H) | float32 | by feature | `names.HISTORY_FEATURES`, newest last; zeros where there is none |
     | `history_video`, `history_author` | (L,) | int32 | dense id | 0 padding |

@@ -178,13 +178,7 @@ USER_FEATURES: Final = (
     "active_middle",
     "active_low",
     "active_new",
-    "onehot_feat0",
-    "onehot_feat12",
-    "onehot_feat13",
-    "onehot_feat14",
-    "onehot_feat15",
-    "onehot_feat16",
-    "onehot_feat17",
+    *ONEHOT_COLUMNS,
 )
 
 HISTORY_FEATURES: Final = (

@@ -23,6 +23,7 @@ from svsim.names import (
     HISTORY_FEATURES,
     LEAKY_CANDIDATE_FEATURES,
     LOG_COLUMN_OF,
+    ONEHOT_COLUMNS,
     USER_FEATURES,
 )
 from svsim.randomness import keyed_hash
@@ -88,6 +89,8 @@ _COUNTS = {
     "log_friends": "friend_user_num",
     "log_register_days": "register_days",
 }
+_CODES = ONEHOT_COLUMNS[1:12]
+"""Columns 0 and 12 to 17 are yes or no."""
 _DEGREES = {
     "active_full": ("full_active",),
     "active_high": ("high_active",),
@@ -100,7 +103,8 @@ _DEGREES = {
 def user_features(store: FeedStore) -> Floats:
     """(n_users + 1, U) float32 in the order of `names.USER_FEATURES`, within ±`USER_BOUND`; row 0, unknown, is zero.
 
-    Counts are ln(1 + n), standardised over the users who have training rows; the rest are 0 or 1.
+    Counts as ln(1 + n) and KuaiRand's encrypted codes of more than two values are standardised over the users who have
+    training rows, an empty cell being the mean; the rest are 0 or 1.
     """
     seen = np.zeros(store.n_users + 1, dtype=bool)
     seen[store.events["user"][store.split_rows("train")]] = True
@@ -108,8 +112,9 @@ def user_features(store: FeedStore) -> Floats:
     columns: list[Array] = []
     for name in USER_FEATURES:
         if name in _COUNTS:
-            values = np.log1p(np.maximum(store.users[_COUNTS[name]], 0).astype(np.float64))
-            columns.append((values - values[seen].mean()) / max(values[seen].std(), 1e-9))
+            columns.append(_standardised(np.log1p(np.maximum(store.users[_COUNTS[name]], 0).astype(np.float64)), seen))
+        elif name in _CODES:
+            columns.append(_standardised(store.users[name].astype(np.float64), seen))
         elif name in _DEGREES:
             codes = [texts.index(degree) for degree in _DEGREES[name] if degree in texts]
             columns.append(np.isin(store.users["user_active_degree"], codes))
@@ -119,6 +124,13 @@ def user_features(store: FeedStore) -> Floats:
     table = np.clip(np.column_stack(columns), -USER_BOUND, USER_BOUND).astype(np.float32)
     table[0] = 0.0
     return np.asarray(table)
+
+
+def _standardised(values: Array, seen: Array) -> Array:
+    known = values[seen & np.isfinite(values)]
+    if not len(known):
+        return np.zeros(len(values))
+    return np.asarray(np.nan_to_num((values - known.mean()) / max(known.std(), 1e-9)))
 
 
 # --- past events -----------------------------------------------------------------------------------------------------

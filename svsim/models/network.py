@@ -164,6 +164,18 @@ class SASRec4SV(nn.Module):
             past, asked = block(past, asked, earlier, place, visible)
         return self.predict(self.norm(asked), own)
 
+    def encode(self, history: Tokens) -> Tensor:
+        """(B, T, D) what the trunk makes of each past event and those before it: the history stream alone."""
+        past = self.embed(history, query=False)
+        length = history.shape[1]
+        if self.config.positions == "learned":
+            past = past + self.position[:length]
+        place = torch.arange(length, device=past.device)
+        for block in self.blocks:
+            assert isinstance(block, Block)
+            past = block.past(past, place)[0]
+        return cast(Tensor, self.norm(past))
+
     def predict(self, trunk: Tensor, own: Tensor) -> dict[str, Tensor]:
         """Outputs by head of queries, from the trunk (…, D) and their own tokens (…, D)."""
         shared = self.shared(torch.cat([trunk, own], dim=-1))
@@ -196,13 +208,16 @@ class Block(nn.Module):
         self, past: Tensor, asked: Tensor, earlier: Tensor, place: Tensor, visible: Tensor
     ) -> tuple[Tensor, Tensor]:
         """One step of both streams: history (B, T, D) and queries (B, Q, D)."""
-        query, key, value = self.qkv(past, place)
+        after, key, value = self.past(past, place)
         own_query, own_key, own_value = self.qkv(asked, visible)
+        attended = attend_with_self(own_query, own_key, own_value, key, value, earlier)
+        return after, self.finish(asked, attended)
+
+    def past(self, past: Tensor, place: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """One step of the history stream (B, T, D), and the keys and values (B, h, T, d) that it leaves."""
+        query, key, value = self.qkv(past, place)
         attended = scaled_dot_product_attention(query, key, value, is_causal=True)
-        return (
-            self.finish(past, attended),
-            self.finish(asked, attend_with_self(own_query, own_key, own_value, key, value, earlier)),
-        )
+        return self.finish(past, attended), key, value
 
     def qkv(self, tokens: Tensor, position: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         """Queries, keys and values (B, h, n, d); the first two turned by their positions."""
