@@ -51,6 +51,10 @@ class SASRec4SVAgent(Agent):
         epsilon: In [0, 1].
         temperature: Above 0.
         reward_weights: Weight of each signal under `head=reward`, as the environment's.
+
+    Raises:
+        OptionError: An impossible option.
+        RunError: The folder holds no run.
     """
 
     def __init__(
@@ -68,7 +72,11 @@ class SASRec4SVAgent(Agent):
             raise OptionError(f"expected a number from 0 to 1, found {epsilon}", where="epsilon")
         if not temperature > 0:
             raise OptionError(f"expected a number above 0, found {temperature}", where="temperature")
+        from svsim.models.checkpoints import read_config
+
         self.run = Path(str(run))
+        # What is no run should show before anything is played.
+        read_config(self.run)
         self.choose = choose
         self.epsilon = epsilon
         self.temperature = temperature

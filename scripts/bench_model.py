@@ -16,6 +16,7 @@ import sys
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import tyro
@@ -203,7 +204,7 @@ def time_training(learn: Callable[[int], None], options: Options) -> dict[str, A
     return {"ms": statistics.median(times[2:])}
 
 
-def time_scoring(options: Options) -> dict[str, Any]:
+def time_scoring(_: Options) -> dict[str, Any]:
     """Scoring through the cache, and everything anew: 32 users × 10 candidates after 500 events."""
     import torch
 
@@ -230,10 +231,9 @@ def time_scoring(options: Options) -> dict[str, Any]:
     }
 
 
-def time_agent(options: Options) -> dict[str, Any]:
+def time_agent(_: Options) -> dict[str, Any]:
     """The agent's whole step (act and observe), and the same with the history read anew at every step."""
     import tempfile
-    from pathlib import Path
 
     import gymnasium as gym
     import torch
@@ -325,8 +325,8 @@ def run_part(part: str, options: Options) -> None:
 
     torch.set_num_threads(options.threads)
     found = PARTS[part](options)
-    with open("/proc/self/status", encoding="utf-8") as status:
-        peak = next(int(line.split()[1]) for line in status if line.startswith("VmHWM"))
+    status = Path("/proc/self/status").read_text(encoding="utf-8").splitlines()
+    peak = next(int(line.split()[1]) for line in status if line.startswith("VmHWM"))
     print(json.dumps({**found, "peak_gib": peak / 2**20}))
 
 
