@@ -101,7 +101,7 @@ class SASRec4SV(nn.Module):
         self.embedding_dropout = nn.Dropout(config.dropout)
         self.blocks = nn.ModuleList(Block(config) for _ in range(config.blocks))
         self.norm = nn.LayerNorm(width)
-        hidden = 2 * width
+        hidden = 4 * width
         self.shared = nn.Sequential(nn.Linear(2 * width, hidden), nn.GELU(), nn.Dropout(config.dropout))
         self.heads = nn.ModuleDict({name: nn.Linear(hidden, OUTPUTS[name]) for name in config.heads})
 
