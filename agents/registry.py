@@ -101,10 +101,12 @@ class AgentName:
     options: dict[str, Any]
 
     @property
-    def file(self) -> Path | None:
-        """The file that the class comes from, if it was named by path."""
+    def files(self) -> list[Path]:
+        """What the agent is made of beside its options: the file that names its class, the weights of its run."""
         place = self.target.rpartition(":")[0]
-        return Path(place) if place.endswith(".py") else None
+        run = Path(str(self.options.get("run", "")))
+        weights = sorted(run.glob("*.safetensors")) if "run" in self.options and run.is_dir() else []
+        return ([Path(place)] if place.endswith(".py") else []) + weights
 
 
 def split_names(text: str) -> list[str]:

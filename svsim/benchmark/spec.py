@@ -105,11 +105,14 @@ class BenchmarkSpec:
         settings["agents"] = list(self.all_agents)
         settings["reward_weights"] = dict(self.reward_weights)
         del settings["rails"]
-        files = {name: file for name in self.all_agents if (file := parse_agent(name).file) is not None}
+        files = {name: files for name in self.all_agents if (files := parse_agent(name).files)}
         return {
             **settings,
             "store": find_store(self.store).fingerprint,
-            "agent_files": {name: hashlib.sha256(file.read_bytes()).hexdigest() for name, file in files.items()},
+            "agent_files": {
+                name: {file.name: hashlib.sha256(file.read_bytes()).hexdigest() for file in own}
+                for name, own in files.items()
+            },
             "versions": {"svsim": __version__, "numpy": metadata.version("numpy")},
         }
 

@@ -14,7 +14,7 @@ from svsim.cli.output import console, print_json
 __all__ = ["Evaluate"]
 
 SHOWN = {
-    "frozen": ("auc", "gauc", "wtg@3", "dcwtg@3", "f1", "accuracy", "precision", "recall", "ece", "rmse", "xauc"),
+    "frozen": ("auc", "gauc", "wtg@", "dcwtg@", "f1", "accuracy", "precision", "recall", "ece", "rmse", "xauc"),
     "running": ("auc", "f1", "accuracy", "precision", "recall", "ece", "rmse", "xauc"),
 }
 LABELS = ("click", "long_view", "wtr>0.5", "wtr_clipped", "wtr", "wtg")
@@ -30,6 +30,8 @@ class Evaluate:
     """The store that it was trained on."""
     split: Literal["valid", "test"] = "test"
     """What is scored."""
+    k: int = 3
+    """Places of WTG@k and DCWTG@k; users with more rows than that count."""
     resamples: int = 200
     """Of the bootstrap over users."""
     seed: int = 0
@@ -47,6 +49,8 @@ class Evaluate:
         from svsim.models.evaluation import evaluate
         from svsim.world import find_store
 
+        if self.k < 1:
+            raise OptionError(f"expected at least 1, found {self.k}", where="--k")
         if self.resamples < 20:
             raise OptionError(f"expected at least 20 resamples, found {self.resamples}", where="--resamples")
         result = evaluate(
@@ -55,6 +59,7 @@ class Evaluate:
             split=self.split,
             resamples=self.resamples,
             seed=self.seed,
+            k=self.k,
         )
         if self.out is not None:
             with as_output_error(self.out):
@@ -75,8 +80,11 @@ def _print(result: dict[str, Any]) -> None:
         table = Table("label", "metric", "SASRec4SV [95 %]", *names, title=_title(protocol, told), box=None)
         for label in LABELS:
             metrics = told["labels"].get(label, {})
-            for metric in SHOWN[protocol]:
-                if metric in metrics and metrics[metric]["mean"] is not None:
+            shown = [
+                name for start in SHOWN[protocol] for name in metrics if name.partition("@")[0] == start.rstrip("@")
+            ]
+            for metric in shown:
+                if metrics[metric]["mean"] is not None:
                     beside = [_beside(told, name, label, metric) for name in names]
                     table.add_row(label, metric, _interval(metrics[metric]), *beside)
         screen.print(table)

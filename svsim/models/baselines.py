@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from typing import Any
 
 import numpy as np
@@ -9,6 +10,7 @@ import numpy.typing as npt
 
 from svsim.data.features import candidate_features, history_features, smoothed, user_features
 from svsim.data.store import FeedStore
+from svsim.errors import UnknownNameError
 from svsim.models.inputs import request_starts
 from svsim.models.windows import Protocol
 from svsim.names import CANDIDATE_FEATURES, HISTORY_FEATURES
@@ -28,7 +30,13 @@ MOST_ROWS = 2_000_000
 
 
 def fit_baselines(
-    store: FeedStore, targets: dict[str, Array], split: str, protocol: Protocol, *, seed: int = 0
+    store: FeedStore,
+    targets: dict[str, Array],
+    split: str,
+    protocol: Protocol,
+    *,
+    names: Collection[str] = BASELINES,
+    seed: int = 0,
 ) -> dict[str, Predictions]:
     """Predictions of every baseline for a split's rows.
 
@@ -37,30 +45,42 @@ def fit_baselines(
         targets: (n_events,) target by name; those of 0 and 1 are probabilities, the others expectations. NaN is left out.
         split: Rows to predict.
         protocol: Under `frozen` nothing of the split's own days is known; `boosting + running` is left out.
+        names: Which baselines.
         seed: Of the draws of boosting.
+
+    Raises:
+        UnknownNameError: There is no such baseline.
     """
+    unknown = [name for name in names if name not in BASELINES]
+    if unknown:
+        raise UnknownNameError(f"expected baselines of {', '.join(BASELINES)}, found {unknown[0]!r}", where="baselines")
+    chosen = [name for name in BASELINES if name in names and (protocol == "running" or "running" not in name)]
+    if not chosen:
+        return {}
     train, rows = store.split_rows("train"), store.split_rows(split)
     if len(train) > MOST_ROWS:
         train = np.sort(np.random.default_rng(seed).choice(train, MOST_ROWS, replace=False))
     both = np.concatenate([train, rows])
     plain = _features(store, both)
     daily = _user_rates(store, both, "days", None if protocol == "running" else split)
-    found: dict[str, Predictions] = {name: {} for name in BASELINES}
-    tables = {"boosting": np.column_stack([plain, daily])}
-    if protocol == "running":
+    found: dict[str, Predictions] = {name: {} for name in chosen}
+    tables = {}
+    if "boosting" in chosen:
+        tables["boosting"] = np.column_stack([plain, daily])
+    if "boosting + running" in chosen:
         tables["boosting + running"] = np.column_stack([plain, daily, _user_rates(store, both, "requests", None)])
-    else:
-        del found["boosting + running"]
     for name, target in targets.items():
         value = target[train]
         known = np.isfinite(value)
         mean = float(value[known].mean()) if known.any() else 0.0
         two = bool(np.isin(value[known], (0, 1)).all())
-        found["all-negative"][name] = np.full(len(rows), 0.0 if two else mean, dtype=np.float32)
-        rate = RATED.get(name, "aux")
-        video = plain[len(train) :, CANDIDATE_FEATURES.index(f"video_{rate}")]
-        user = daily[len(train) :, _RATES.index(rate)]
-        found["user + video rates"][name] = (user + video - mean).astype(np.float32)
+        if "all-negative" in chosen:
+            found["all-negative"][name] = np.full(len(rows), 0.0 if two else mean, dtype=np.float32)
+        if "user + video rates" in chosen:
+            rate = RATED.get(name, "aux")
+            video = plain[len(train) :, CANDIDATE_FEATURES.index(f"video_{rate}")]
+            user = daily[len(train) :, _RATES.index(rate)]
+            found["user + video rates"][name] = (user + video - mean).astype(np.float32)
         for model, table in tables.items():
             found[model][name] = _boosted(table[: len(train)][known], value[known], table[len(train) :], two, seed)
     return found

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from typing import Any
 
 import numpy as np
@@ -19,7 +19,7 @@ from svsim.metrics import (
     top_gains,
     user_auc,
 )
-from svsim.models.baselines import fit_baselines
+from svsim.models.baselines import BASELINES, fit_baselines
 from svsim.models.checkpoints import Run
 from svsim.models.prediction import predict
 from svsim.models.windows import Material, Protocol
@@ -33,7 +33,6 @@ Statistic = Callable[[Array], float]
 """(users,) weights → value: 1 for each user as they are, counts of draws in a resample."""
 
 PROTOCOLS: tuple[Protocol, ...] = ("frozen", "running")
-K = 3
 LABEL_OF = {"click": "click", "long_view": "long_view", "binary": "wtr>0.5"}
 TITLES = {"binary": "wtr>0.5"}
 
@@ -43,7 +42,7 @@ def targets_of(material: Material) -> dict[str, Array]:
     events = material.store.events
     timed = material.timed
     told: dict[str, Array] = {name: np.asarray(events[LOG_COLUMN_OF[name]], dtype=np.float32) for name in FLAGS}
-    told["binary"] = np.where(timed, material.ratio > 0.5, np.nan).astype(np.float32)
+    told["binary"] = np.where(timed, material.half, np.nan).astype(np.float32)
     told["wtr"] = np.where(timed, material.ratio, np.nan).astype(np.float32)
     told["wtr_clipped"] = np.minimum(told["wtr"], 1.0)
     told["wtg"] = np.where(timed, material.gain, np.nan).astype(np.float32)
@@ -52,7 +51,14 @@ def targets_of(material: Material) -> dict[str, Array]:
 
 
 def evaluate(
-    run: Run, store: FeedStore, *, split: str = "test", resamples: int = 200, seed: int = 0, baselines: bool = True
+    run: Run,
+    store: FeedStore,
+    *,
+    split: str = "test",
+    resamples: int = 200,
+    seed: int = 0,
+    baselines: Collection[str] = BASELINES,
+    k: int = 3,
 ) -> dict[str, Any]:
     """Metrics of a run on a split, under both protocols, overall and by group, beside baselines and in difference to them.
 
@@ -62,7 +68,8 @@ def evaluate(
         split: What is scored.
         resamples: Of the bootstrap over users.
         seed: Of the resamples and of boosting.
-        baselines: Whether to refit and compare them.
+        baselines: Which are refitted and compared, of `BASELINES`.
+        k: Places of WTG@k and DCWTG@k; users with more rows than that count.
 
     Returns:
         By protocol: `labels`, `groups`, `baselines`, `differences`; each metric as {mean, low, high}.
@@ -80,8 +87,7 @@ def evaluate(
     result: dict[str, Any] = {}
     for protocol in PROTOCOLS:
         found = {"model": predict(run, material, split, protocol)}
-        if baselines:
-            found.update(fit_baselines(store, targets, split, protocol, seed=seed))
+        found.update(fit_baselines(store, targets, split, protocol, names=baselines, seed=seed))
         result[protocol] = evaluate_predictions(
             {name: values[rows] for name, values in targets.items()},
             found,
@@ -90,6 +96,7 @@ def evaluate(
             protocol,
             resamples=resamples,
             seed=seed,
+            k=k,
         )
     return result
 
@@ -103,6 +110,7 @@ def evaluate_predictions(
     *,
     resamples: int,
     seed: int,
+    k: int = 3,
 ) -> dict[str, Any]:
     """The result of one protocol; the first of `predictions` is compared with the others by paired differences."""
     owners, owner = np.unique(user, return_inverse=True)
@@ -111,7 +119,7 @@ def evaluate_predictions(
         [np.ones(len(owners)), rng.multinomial(len(owners), np.full(len(owners), 1 / len(owners)), resamples)]
     )
     samples = {
-        name: _samples(targets, values, owner, np.ones(len(user), dtype=bool), draws, protocol)
+        name: _samples(targets, values, owner, np.ones(len(user), dtype=bool), draws, protocol, k)
         for name, values in predictions.items()
     }
     first, *others = samples
@@ -120,10 +128,10 @@ def evaluate_predictions(
     for name in GROUPS:
         own = group == name
         if own.any():
-            found = _samples(targets, predictions[first], owner, own, draws, protocol)
+            found = _samples(targets, predictions[first], owner, own, draws, protocol, k)
             result["groups"][name] = {"rows": int(own.sum()), "labels": _intervals(found)}
             if "all-negative" in predictions:
-                base = _samples(targets, predictions["all-negative"], owner, own, draws, protocol)
+                base = _samples(targets, predictions["all-negative"], owner, own, draws, protocol, k)
                 result["groups"][name]["all-negative"] = _intervals(base)
     result["baselines"] = {name: {"labels": _intervals(samples[name])} for name in others}
     result["differences"] = {
@@ -151,6 +159,7 @@ def _samples(
     chosen: Array,
     draws: Array,
     protocol: Protocol,
+    k: int,
 ) -> Samples:
     """By label and metric: (1 + resamples,) the value, then those of the resamples."""
     found: Samples = {}
@@ -168,7 +177,7 @@ def _samples(
         if protocol == "frozen" and name in ("click", "long_view", "binary", "wtr", "wtg"):
             gain = targets["wtg"][keep]
             known = np.isfinite(gain)
-            statistics.update(_top(users[known], score[known], gain[known]))
+            statistics.update(_top(users[known], score[known], gain[known], k))
         values = {metric: np.array([statistic(row) for row in draws]) for metric, statistic in statistics.items()}
         found[TITLES.get(name, name)] = values
     return found
@@ -204,13 +213,13 @@ def _xauc(label: Array, score: Array, users: Array) -> Statistic:
     return statistic
 
 
-def _top(users: Array, score: Array, gain: Array) -> dict[str, Statistic]:
-    own, mean, discounted = top_gains(users, score, gain, K)
+def _top(users: Array, score: Array, gain: Array, k: int) -> dict[str, Statistic]:
+    own, mean, discounted = top_gains(users, score, gain, k)
 
     def average(values: Array) -> Statistic:
         return lambda w: float(np.average(values, weights=w[own])) if w[own].sum() else float("nan")
 
-    return {f"wtg@{K}": average(mean), f"dcwtg@{K}": average(discounted)}
+    return {f"wtg@{k}": average(mean), f"dcwtg@{k}": average(discounted)}
 
 
 def _intervals(samples: Samples) -> dict[str, dict[str, Interval]]:

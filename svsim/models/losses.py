@@ -41,7 +41,8 @@ def losses(outputs: dict[str, Tensor], batch: Batch, material: Material) -> dict
         if name == "wtr":
             each = huber_loss(given, ratio, reduction="none") * timed
         elif name == "binary":
-            each = binary_cross_entropy_with_logits(given, (ratio > 0.5).float(), reduction="none") * timed
+            half = torch.from_numpy(material.half[rows]).to(device).float()
+            each = binary_cross_entropy_with_logits(given, half, reduction="none") * timed
         elif name == "wtg":
             relevance = binary_cross_entropy_with_logits(given[:, 1], relevant, reduction="none")
             each = (huber_loss(given[:, 0], gain, reduction="none") + relevance) * timed

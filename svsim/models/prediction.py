@@ -55,7 +55,8 @@ def predict(
         protocol: What they may see, see `windows.make_windows`.
         places: Of a batch.
     """
-    windows = make_windows(material.store, split, run.config.length, protocol)
+    within = run.config.positions == "learned"
+    windows = make_windows(material.store, split, run.config.length, protocol, within=within)
     rows = material.store.split_rows(split)
     place = np.full(material.store.n_events, -1)
     place[rows] = np.arange(len(rows))

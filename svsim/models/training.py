@@ -160,8 +160,9 @@ class Trainer:
         # Tables that are updated by rows stay out of the mean: a step would touch all of their rows.
         self.mean = _copies(self.network) if self.training.average else None
         length = self.config.length
-        self.windows = make_windows(self.store, "train", length, "running", training=True)
-        self.valid = make_windows(self.store, "valid", length, "running")
+        within = self.config.positions == "learned"
+        self.windows = make_windows(self.store, "train", length, "running", training=True, within=within)
+        self.valid = make_windows(self.store, "valid", length, "running", within=within)
         self.places = self.training.batch_events or int(np.clip(len(self.store.split_rows("train")) // 256, 512, 8_192))
         self.steps = count_batches(self.windows, self.places)
         self.epoch = self.step = self.total_steps = self.worse = 0

@@ -14,7 +14,7 @@ from svsim.data.splits import SPLIT_CODES
 from svsim.data.store import FeedStore
 from svsim.models.inputs import Events, Inputs, event_inputs, forget_rates, profiles, request_starts, waiting
 from svsim.models.network import Tokens
-from svsim.signals import wtr
+from svsim.signals import binary_label, wtr
 
 __all__ = ["Batch", "Material", "Protocol", "Windows", "batches", "make_windows"]
 
@@ -46,12 +46,23 @@ class Windows:
         return Windows(self.past[rows], self.n_past[rows], self.asked[rows], self.n_asked[rows])
 
 
-def make_windows(store: FeedStore, split: str, length: int, protocol: Protocol, *, training: bool = False) -> Windows:
+def make_windows(
+    store: FeedStore, split: str, length: int, protocol: Protocol, *, training: bool = False, within: bool = False
+) -> Windows:
     """Windows that query every row of a split once.
 
     While training, windows are `length` long and step by half of it, so that all events are learnt from. Else every query
     sees at least the last `length` events before it: under `frozen` those before the split, under `running` those of
     earlier requests.
+
+    Args:
+        store: Whose events.
+        split: Which rows are queried.
+        length: T.
+        protocol: What queries may see.
+        training: Whether windows are made to learn from.
+        within: No window is longer than `length`, as absolute positions need it; under `running` a query then sees at
+            least three quarters of it.
     """
     rows = store.split_rows(split)
     user = store.events["user"][rows]
@@ -65,13 +76,15 @@ def make_windows(store: FeedStore, split: str, length: int, protocol: Protocol, 
     number = np.arange(len(owner)) - np.repeat(np.cumsum(chunks) - chunks, chunks)
     asked = begin[owner] + number * stride
     n_asked = np.minimum(stride, end[owner] - asked)
-    back = length - stride if training else length
+    back = length - stride if training or (within and protocol == "running") else length
     if protocol == "frozen":
         past_end = begin[owner]
         past = np.maximum(first[owner], past_end - back)
     else:
         past = np.maximum(first[owner], request_starts(store)[asked] - back)
         past_end = asked + n_asked - 1
+        if within:
+            past = np.maximum(past, past_end - length)
     return Windows(past, np.maximum(past_end - past, 0), asked, n_asked)
 
 
@@ -93,6 +106,7 @@ class Material:
         ratio = wtr(store.events["play_time_ms"], store.events["duration_ms"], clip=None)
         self.timed = np.isfinite(ratio)
         self.ratio = np.nan_to_num(ratio).astype(np.float32)
+        self.half = binary_label(store.events["play_time_ms"], store.events["duration_ms"])
         self.gain = np.nan_to_num(np.asarray(store.events["wtg_gain"])).astype(np.float32)
         self.split = np.asarray(store.events["split"])
 

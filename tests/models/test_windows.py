@@ -52,6 +52,14 @@ def test_running_sees_all_of_the_earlier_requests_and_no_more(material: Material
         assert (visible[:40] >= np.minimum(earlier, LENGTH)).all()
 
 
+@pytest.mark.parametrize("training", [False, True])
+@pytest.mark.parametrize("protocol", ["frozen", "running"])
+def test_windows_within_the_length_query_every_row_too(material: Material, protocol: Protocol, training: bool) -> None:
+    windows = make_windows(material.store, "train", LENGTH, protocol, training=training, within=True)
+    assert windows.n_past.max() <= LENGTH
+    assert windows.n_asked.sum() >= len(material.store.split_rows("train"))
+
+
 def test_frozen_sees_what_lies_before_the_split(material: Material) -> None:
     store = material.store
     user, code = store.events["user"], material.split
