@@ -20,11 +20,20 @@ __all__ = ["BASELINES", "fit_baselines"]
 Array = npt.NDArray[Any]
 Predictions = dict[str, Array]
 
-BASELINES = ("all-negative", "user + video rates", "boosting", "boosting + running")
+ALL_NEGATIVE, RATES, BOOSTING, BOOSTING_RUNNING = "all-negative", "user + video rates", "boosting", "boosting + running"
+BASELINES = (ALL_NEGATIVE, RATES, BOOSTING, BOOSTING_RUNNING)
 """`all-negative` says no (and the training mean) to all; `user + video rates` adds the two smoothed rates; `boosting` knows
 all features and the user's rates of earlier days; `boosting + running` also those of earlier requests of the same day."""
 
-RATED = {"click": "click", "long_view": "long_view", "binary": "wtr", "wtr_clipped": "wtr", "wtr": "wtr", "wtg": "wtg"}
+RATED = {
+    "click": "click",
+    "long_view": "long_view",
+    "binary": "wtr",
+    "wtr_clipped": "wtr",
+    "wtr": "wtr",
+    "wtg": "wtg",
+    "wtg_relevant": "wtg",
+}
 """The rate that goes with each target."""
 MOST_ROWS = 2_000_000
 
@@ -33,18 +42,18 @@ def fit_baselines(
     store: FeedStore,
     targets: dict[str, Array],
     split: str,
-    protocol: Protocol,
     *,
     names: Collection[str] = BASELINES,
     seed: int = 0,
-) -> dict[str, Predictions]:
-    """Predictions of every baseline for a split's rows.
+) -> dict[Protocol, dict[str, Predictions]]:
+    """Predictions of every baseline for a split's rows, under both protocols.
+
+    Under `frozen` nothing of the split's own days is known, and `boosting + running` is left out.
 
     Args:
-        store: Its training split is what they are fitted on.
+        store: Its training split is what they are fitted on, once.
         targets: (n_events,) target by name; those of 0 and 1 are probabilities, the others expectations. NaN is left out.
         split: Rows to predict.
-        protocol: Under `frozen` nothing of the split's own days is known; `boosting + running` is left out.
         names: Which baselines.
         seed: Of the draws of boosting.
 
@@ -54,51 +63,59 @@ def fit_baselines(
     unknown = [name for name in names if name not in BASELINES]
     if unknown:
         raise UnknownNameError(f"expected baselines of {', '.join(BASELINES)}, found {unknown[0]!r}", where="baselines")
-    chosen = [name for name in BASELINES if name in names and (protocol == "running" or "running" not in name)]
-    if not chosen:
-        return {}
     train, rows = store.split_rows("train"), store.split_rows(split)
     if len(train) > MOST_ROWS:
         train = np.sort(np.random.default_rng(seed).choice(train, MOST_ROWS, replace=False))
-    both = np.concatenate([train, rows])
-    plain = _features(store, both)
-    daily = _user_rates(store, both, "days", None if protocol == "running" else split)
-    found: dict[str, Predictions] = {name: {} for name in chosen}
-    tables = {}
-    if "boosting" in chosen:
-        tables["boosting"] = np.column_stack([plain, daily])
-    if "boosting + running" in chosen:
-        tables["boosting + running"] = np.column_stack([plain, daily, _user_rates(store, both, "requests", None)])
+    plain, shown = _features(store, train), _features(store, rows)
+    learnt = np.column_stack([plain, _user_rates(store, train, "days")])
+    daily: dict[Protocol, Array] = {
+        "frozen": _user_rates(store, rows, "days", split),
+        "running": _user_rates(store, rows, "days"),
+    }
+    asked = [np.column_stack([shown, own]) for own in daily.values()]
+    if BOOSTING_RUNNING in names:
+        learnt_running = np.column_stack([learnt, _user_rates(store, train, "requests")])
+        asked_running = np.column_stack([asked[1], _user_rates(store, rows, "requests")])
+    found: dict[Protocol, dict[str, Predictions]] = {"frozen": {}, "running": {}}
     for name, target in targets.items():
         value = target[train]
         known = np.isfinite(value)
         mean = float(value[known].mean()) if known.any() else 0.0
         two = bool(np.isin(value[known], (0, 1)).all())
-        if "all-negative" in chosen:
-            found["all-negative"][name] = np.full(len(rows), 0.0 if two else mean, dtype=np.float32)
-        if "user + video rates" in chosen:
-            rate = RATED.get(name, "aux")
-            video = plain[len(train) :, CANDIDATE_FEATURES.index(f"video_{rate}")]
-            user = daily[len(train) :, _RATES.index(rate)]
-            found["user + video rates"][name] = (user + video - mean).astype(np.float32)
-        for model, table in tables.items():
-            found[model][name] = _boosted(table[: len(train)][known], value[known], table[len(train) :], two, seed)
+        for protocol, told in found.items():
+            if ALL_NEGATIVE in names:
+                no = np.full(len(rows), 0.0 if two else mean, dtype=np.float32)
+                told.setdefault(ALL_NEGATIVE, {})[name] = no
+            if RATES in names:
+                rate = RATED.get(name, "aux")
+                video = shown[:, CANDIDATE_FEATURES.index(f"video_{rate}")]
+                user = daily[protocol][:, _RATES.index(rate)]
+                told.setdefault(RATES, {})[name] = (user + video - mean).astype(np.float32)
+        if BOOSTING in names:
+            boosted = _boosted(learnt[known], value[known], asked, two, seed)
+            for told, values in zip(found.values(), boosted, strict=True):
+                told.setdefault(BOOSTING, {})[name] = values
+        if BOOSTING_RUNNING in names:
+            (values,) = _boosted(learnt_running[known], value[known], [asked_running], two, seed)
+            found["running"].setdefault(BOOSTING_RUNNING, {})[name] = values
     return found
 
 
-def _boosted(x: Array, y: Array, asked: Array, two: bool, seed: int) -> Array:
+def _boosted(x: Array, y: Array, asked: list[Array], two: bool, seed: int) -> list[Array]:
+    """Fit once, predict several tables."""
     from sklearn.ensemble import HistGradientBoostingClassifier, HistGradientBoostingRegressor
 
     options = {"max_iter": 400, "learning_rate": 0.04, "max_leaf_nodes": 31, "min_samples_leaf": 60,
                "l2_regularization": 5.0, "early_stopping": True, "validation_fraction": 0.1,
                "n_iter_no_change": 20, "random_state": seed}  # fmt: skip
     if two and len(np.unique(y)) < 2:
-        return np.full(len(asked), float(y.mean()) if len(y) else 0.0, dtype=np.float32)
+        constant = float(y.mean()) if len(y) else 0.0
+        return [np.full(len(table), constant, dtype=np.float32) for table in asked]
     if two:
-        return np.asarray(
-            HistGradientBoostingClassifier(**options).fit(x, y).predict_proba(asked)[:, 1], dtype=np.float32
-        )
-    return np.asarray(HistGradientBoostingRegressor(**options).fit(x, y).predict(asked), dtype=np.float32)
+        classifier = HistGradientBoostingClassifier(**options).fit(x, y)
+        return [classifier.predict_proba(table)[:, 1].astype(np.float32) for table in asked]
+    regressor = HistGradientBoostingRegressor(**options).fit(x, y)
+    return [regressor.predict(table).astype(np.float32) for table in asked]
 
 
 def _features(store: FeedStore, rows: Array) -> Array:
@@ -124,7 +141,7 @@ def _features(store: FeedStore, rows: Array) -> Array:
 _RATES = ("click", "long_view", "wtr", "wtg", "aux")
 
 
-def _user_rates(store: FeedStore, rows: Array, known: str, frozen: str | None) -> Array:
+def _user_rates(store: FeedStore, rows: Array, known: str, frozen: str | None = None) -> Array:
     """A user's own rates and number of earlier events, and how the last one went.
 
     Args:

@@ -32,6 +32,7 @@ Interval = dict[str, float | None]
 Statistic = Callable[[Array], float]
 """(users,) weights → value: 1 for each user as they are, counts of draws in a resample."""
 
+FROZEN = "the same, frozen"
 PROTOCOLS: tuple[Protocol, ...] = ("frozen", "running")
 LABEL_OF = {"click": "click", "long_view": "long_view", "binary": "wtr>0.5"}
 TITLES = {"binary": "wtr>0.5"}
@@ -72,7 +73,8 @@ def evaluate(
         k: Places of WTG@k and DCWTG@k; users with more rows than that count.
 
     Returns:
-        By protocol: `labels`, `groups`, `baselines`, `differences`; each metric as {mean, low, high}.
+        By protocol: `labels`, `groups`, `baselines`, `differences`; each metric as {mean, low, high}. Among the baselines
+        of `running` is the model itself under `frozen`.
 
     Raises:
         RunError: The run is of another store.
@@ -85,9 +87,12 @@ def evaluate(
     material = Material(store, run.inputs)
     targets = targets_of(material)
     result: dict[str, Any] = {}
+    others = fit_baselines(store, targets, split, names=baselines, seed=seed)
+    own = {protocol: predict(run, material, split, protocol) for protocol in PROTOCOLS}
+    # What earlier requests of the same day are worth: the model against itself without them.
+    others["running"][FROZEN] = own["frozen"]
     for protocol in PROTOCOLS:
-        found = {"model": predict(run, material, split, protocol)}
-        found.update(fit_baselines(store, targets, split, protocol, names=baselines, seed=seed))
+        found = {"model": own[protocol], **others[protocol]}
         result[protocol] = evaluate_predictions(
             {name: values[rows] for name, values in targets.items()},
             found,
