@@ -16,7 +16,7 @@ from typing import Self, cast
 
 import torch
 from torch import Tensor, nn
-from torch.nn.functional import gelu, scaled_dot_product_attention, softplus
+from torch.nn.functional import embedding, gelu, scaled_dot_product_attention, softplus
 
 from svsim.models.config import ModelConfig
 from svsim.models.embedding import Table
@@ -24,10 +24,12 @@ from svsim.models.inputs import CATEGORIES, FEEDBACK_INPUTS, NUMBERS
 from svsim.models.watch import WATCH_BINS
 from svsim.names import USER_FEATURES
 
-__all__ = ["Block", "SASRec4SV", "Tokens", "attend_with_self"]
+__all__ = ["Block", "SASRec4SV", "Tokens", "attend_with_self", "with_ones"]
 
 MOMENT = ("tab", "hour")
 """The first categories: what is known of the moment and not of the video."""
+QUERIES = 125
+"""Queries that attend together."""
 FLAGS = 7
 """Outputs of the feedback head, in the order of `names.FLAGS`."""
 OUTPUTS = {"wtr": 1, "binary": 1, "wtg": 2, "feedback": FLAGS, "watch": WATCH_BINS}
@@ -51,7 +53,7 @@ class Tokens:
     category: Tensor
     """(…, 6) int."""
     profile: Tensor
-    """(…, U) user features."""
+    """(…, U) user features; where the tokens are rows of one user each, one place a row is enough."""
     feedback: Tensor
     """(…, F); not read of queries."""
     wait: Tensor
@@ -90,19 +92,22 @@ class SASRec4SV(nn.Module):
             self.tag_bag: Tensor
             self.register_buffer("tag_bag", tag_bag)
             self.tag_table = nn.Parameter(torch.randn(tag_bag.shape[1], part) * 0.05)
-            self.category_tables = nn.ModuleList(nn.Embedding(size, part) for size in CATEGORIES.values())
-            for table in self.category_tables:
-                nn.init.normal_(table.weight, std=0.05)  # type: ignore[arg-type]
-            known = len(NUMBERS) + len(USER_FEATURES)
-            self.content_in = nn.Sequential(nn.Linear(known, 2 * width), nn.GELU(), nn.Linear(2 * width, part))
+            sizes = list(CATEGORIES.values())
+            self.category_table = nn.Parameter(torch.randn(sum(sizes), part) * 0.05)
+            self.category_offset: Tensor
+            offset = torch.tensor([0, *sizes[:-1]]).cumsum(dim=0)
+            self.register_buffer("category_offset", offset, persistent=False)
+            self.number_in = nn.Linear(len(NUMBERS), 2 * width)
+            self.profile_in = nn.Linear(len(USER_FEATURES), 2 * width, bias=False)
+            self.content_in = nn.Sequential(nn.GELU(), nn.Linear(2 * width, part))
             self.wait_in = nn.Sequential(nn.Linear(2, width), nn.GELU(), nn.Linear(width, part))
         if config.positions == "learned":
             self.position = nn.Parameter(torch.randn(config.length + 1, width) * 0.02)
-        self.embedding_dropout = nn.Dropout(config.dropout)
+        self.embedding_dropout = Dropout(config.dropout)
         self.blocks = nn.ModuleList(Block(config) for _ in range(config.blocks))
         self.norm = nn.LayerNorm(width)
         hidden = 4 * width
-        self.shared = nn.Sequential(nn.Linear(2 * width, hidden), nn.GELU(), nn.Dropout(config.dropout))
+        self.shared = nn.Sequential(nn.Linear(2 * width, hidden), nn.GELU(), Dropout(config.dropout))
         self.heads = nn.ModuleDict({name: nn.Linear(hidden, OUTPUTS[name]) for name in config.heads})
 
     # --- tokens -------------------------------------------------------------------------------------------------------
@@ -120,11 +125,12 @@ class SASRec4SV(nn.Module):
         if self.user_table is not None:
             parts.append(self.user_table(user))
         if self.config.content:
-            content = self.content_in(torch.cat([tokens.number, tokens.profile], dim=-1))
-            content = content + (self.tag_bag @ self.tag_table)[tokens.tag_set]
+            content = self.content_in(self.number_in(tokens.number) + self.profile_in(tokens.profile))
+            content = content + embedding(tokens.tag_set, self.tag_bag @ self.tag_table)
             category = self._forgetful(tokens.category) if query and self.training else tokens.category
-            for column, table in enumerate(self.category_tables):
-                content = content + table(category[..., column])
+            # All six lookups and their sum as one product: twice as fast as tables of so few rows.
+            hot = content.new_zeros(*category.shape[:-1], len(self.category_table))
+            content = content + hot.scatter_(-1, category + self.category_offset, 1.0) @ self.category_table
             if query:
                 content = content + self.wait_in(torch.stack([tokens.wait, tokens.wait.square()], dim=-1))
             parts.append(content)
@@ -159,9 +165,10 @@ class SASRec4SV(nn.Module):
             asked = asked + self.position[visible.clamp(max=self.config.length)]
         own = asked
         place = torch.arange(length, device=past.device)
-        earlier = place < visible.unsqueeze(-1)  # (B, Q, T)
-        for block in self.blocks:
-            past, asked = block(past, asked, earlier, place, visible)
+        parts = _parts(visible, place)
+        for number, block in enumerate(self.blocks):
+            last = number + 1 == len(self.blocks)
+            past, asked = block(past, asked, parts, place, visible, last)
         return self.predict(self.norm(asked), own)
 
     def encode(self, history: Tokens) -> Tensor:
@@ -188,6 +195,27 @@ class SASRec4SV(nn.Module):
         return outputs
 
 
+class Dropout(nn.Module):
+    """Dropout by random bytes: eight elements a draw, where torch draws each by itself and takes five times as long.
+
+    Args:
+        chance: Of an element to be dropped, to a 256th.
+    """
+
+    def __init__(self, chance: float) -> None:
+        super().__init__()
+        self.threshold = round(256 * chance)
+
+    def forward(self, values: Tensor) -> Tensor:
+        """Values of the same shape; as they are while not training."""
+        if not self.training or not self.threshold:
+            return values
+        words = torch.empty((values.numel() + 7) // 8, dtype=torch.int64, device=values.device)
+        draws = words.random_(-(2**63), None).view(torch.uint8)[: values.numel()].view(values.shape)
+        kept = (draws >= self.threshold).to(values.dtype).mul_(256 / (256 - self.threshold))
+        return values * kept
+
+
 class Block(nn.Module):
     """Attention and a feed-forward part, each with its norm before and after."""
 
@@ -202,16 +230,23 @@ class Block(nn.Module):
         self.project = nn.Linear(width, 3 * width, bias=False)
         self.out = nn.Linear(width, width)
         self.feed_in, self.feed_out = nn.Linear(width, 2 * width), nn.Linear(2 * width, width)
-        self.dropout = nn.Dropout(config.dropout)
+        self.dropout = Dropout(config.dropout)
 
     def forward(
-        self, past: Tensor, asked: Tensor, earlier: Tensor, place: Tensor, visible: Tensor
+        self, past: Tensor, asked: Tensor, parts: list[Part], place: Tensor, visible: Tensor, last: bool
     ) -> tuple[Tensor, Tensor]:
-        """One step of both streams: history (B, T, D) and queries (B, Q, D)."""
-        after, key, value = self.past(past, place)
-        own_query, own_key, own_value = self.qkv(asked, visible)
-        attended = attend_with_self(own_query, own_key, own_value, key, value, earlier)
-        return after, self.finish(asked, attended)
+        """One step of both streams: history (B, T, D) and queries (B, Q, D); nobody reads the last step of the history."""
+        if last:
+            after = past
+            _, key, value = self.qkv(past, place)
+        else:
+            after, key, value = self.past(past, place)
+        own = self.qkv(asked, visible)
+        attended, value = [], with_ones(value)
+        for chosen, most, earlier in parts:
+            query, own_key, own_value = (each[:, :, chosen] for each in own)
+            attended.append(attend_with_self(query, own_key, own_value, key[:, :, :most], value[:, :, :most], earlier))
+        return after, self.finish(asked, torch.cat(attended, dim=2))
 
     def past(self, past: Tensor, place: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         """One step of the history stream (B, T, D), and the keys and values (B, h, T, d) that it leaves."""
@@ -222,12 +257,13 @@ class Block(nn.Module):
     def qkv(self, tokens: Tensor, position: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         """Queries, keys and values (B, h, n, d); the first two turned by their positions."""
         split = self.project(self.before(tokens)).unflatten(-1, (3, self.heads, -1))  # (B, n, 3, h, d)
-        query, key, value = (part.transpose(1, 2) for part in split.unbind(dim=2))
+        turned, value = split.split([2, 1], dim=2)
+        if self.rotary:
+            turned = rotate(turned, position)
+        query, key = (part.transpose(1, 2) for part in turned.unbind(dim=2))
         if self.average:
             query = torch.zeros_like(query)  # weighs all that it sees alike
-        if self.rotary:
-            query, key = rotate(query, position), rotate(key, position)
-        return query, key, value
+        return query, key, value.squeeze(2).transpose(1, 2)
 
     def finish(self, tokens: Tensor, attended: Tensor) -> Tensor:
         """Residual of attention (B, h, n, d), then the feed-forward part."""
@@ -237,25 +273,56 @@ class Block(nn.Module):
         return cast(Tensor, tokens + self.dropout(self.after_feed(fed)))
 
 
+Part = tuple[slice, int, Tensor]
+"""Some queries, how many events they see at most, and (B, Q, most) which of those each sees."""
+
+
+def _parts(visible: Tensor, place: Tensor) -> list[Part]:
+    """Queries by the hundred: where later ones see more, the early ones need not be compared with all of the history."""
+    parts = []
+    for start in range(0, visible.shape[1], QUERIES):
+        seen = visible[:, start : start + QUERIES]
+        most = int(seen.max()) if seen.numel() else 0
+        parts.append((slice(start, start + QUERIES), most, place[:most] < seen.unsqueeze(-1)))
+    return parts
+
+
 def attend_with_self(
     query: Tensor, own_key: Tensor, own_value: Tensor, key: Tensor, value: Tensor, earlier: Tensor
 ) -> Tensor:
-    """(B, h, Q, d) attention of queries over history (B, h, T, d) where `earlier` (B, Q, T), and over themselves."""
-    scale = query.shape[-1] ** -0.5
-    scores = (query @ key.transpose(-1, -2)) * scale
-    scores = scores.masked_fill(~earlier.unsqueeze(1), float("-inf"))
-    own = (query * own_key).sum(dim=-1, keepdim=True) * scale
-    weight = torch.softmax(torch.cat([scores, own], dim=-1), dim=-1)
-    return weight[..., :-1] @ value + weight[..., -1:] * own_value
+    """(B, h, Q, d) attention of queries over history where `earlier` (B, Q, T), and over themselves.
+
+    Args:
+        query: (B, h, Q, d) of the queries.
+        own_key: Likewise.
+        own_value: Likewise.
+        key: (B, h, T, d) of the history.
+        value: (B, h, T, d + 1) of the history, `with_ones`.
+        earlier: (B, Q, T) what each query sees.
+    """
+    query = query * query.shape[-1] ** -0.5
+    scores = (query @ key.transpose(-1, -2)).masked_fill_(~earlier.unsqueeze(1), float("-inf"))
+    own = (query * own_key).sum(dim=-1, keepdim=True)
+    # A softmax over history and itself, in place and without joining the two.
+    most = own.detach()
+    if scores.shape[-1]:
+        most = torch.maximum(scores.detach().amax(dim=-1, keepdim=True), most)
+    weight, own_weight = scores.sub_(most).exp_(), (own - most).exp()
+    both = weight @ value
+    return (both[..., :-1] + own_weight * own_value) / (both[..., -1:] + own_weight)
+
+
+def with_ones(value: Tensor) -> Tensor:
+    """Values with a column of ones, so that the sum of attention's weights comes from the same product."""
+    return torch.cat([value, value.new_ones(*value.shape[:-1], 1)], dim=-1)
 
 
 def rotate(vectors: Tensor, position: Tensor) -> Tensor:
-    """Turn pairs of (B, h, n, d) by angles that grow with their position, (n,) or (B, n)."""
-    half = vectors.shape[-1] // 2
+    """Turn pairs of (B, n, …, d) by angles that grow with their position, (n,) or (B, n): as complex numbers, in one go."""
+    pairs = torch.view_as_complex(vectors.float().reshape(*vectors.shape[:-1], -1, 2))  # (B, n, …, d/2)
+    half = pairs.shape[-1]
     frequency = 10_000.0 ** (-torch.arange(half, device=vectors.device, dtype=torch.float32) / half)
     angle = position.to(torch.float32).unsqueeze(-1) * frequency
-    if angle.dim() == 3:
-        angle = angle.unsqueeze(1)  # (B, 1, n, d/2)
-    cos, sin = angle.cos().to(vectors.dtype), angle.sin().to(vectors.dtype)
-    one, two = vectors[..., :half], vectors[..., half:]
-    return torch.cat([one * cos - two * sin, one * sin + two * cos], dim=-1)
+    angle = angle.view(*angle.shape[:-1], *[1] * (vectors.dim() - 3), half)  # (n or (B, n), 1, …, d/2)
+    turned = pairs * torch.polar(torch.ones_like(angle), angle)
+    return torch.view_as_real(turned).flatten(-2).to(vectors.dtype)

@@ -22,7 +22,8 @@ class Cache:
     """What has been read of B histories, in a ring of C places.
 
     Attributes:
-        keys, values: A tensor (B, h, C, d) for each block; event n of a row lies at place n mod C.
+        keys: A tensor (B, h, C, d) for each block; event n of a row lies at place n mod C.
+        values: Likewise (B, h, C, d + 1), the last column all ones, as `attend_with_self` takes them.
         seen: (B,) events read.
     """
 
@@ -68,7 +69,7 @@ class Scorer:
         for number, block in enumerate(network.blocks):
             assert isinstance(block, Block)
             query, key, value = block.qkv(past, place)
-            cache.keys[number][:, :, :width], cache.values[number][:, :, :width] = key, value
+            cache.keys[number][:, :, :width], cache.values[number][:, :, :width, :-1] = key, value
             if number + 1 < len(network.blocks):
                 attended = torch.nn.functional.scaled_dot_product_attention(query, key, value, is_causal=True)
                 past = block.finish(past, attended)
@@ -76,10 +77,10 @@ class Scorer:
 
     def _empty(self, rows: int, like: Tensor) -> Cache:
         config = self.network.config
-        shape = (rows, config.attention_heads, self.capacity, config.width // config.attention_heads)
+        shape, each = (rows, config.attention_heads, self.capacity), config.width // config.attention_heads
         return Cache(
-            keys=[like.new_zeros(shape) for _ in range(config.blocks)],
-            values=[like.new_zeros(shape) for _ in range(config.blocks)],
+            keys=[like.new_zeros(*shape, each) for _ in range(config.blocks)],
+            values=[like.new_ones(*shape, each + 1) for _ in range(config.blocks)],
             seen=torch.zeros(rows, dtype=torch.int64),
         )
 
@@ -110,7 +111,7 @@ class Scorer:
                 old_keys, old_values = (keys, values) if every else (keys[rows], values[rows])
                 attended = attend_with_self(query, key, value, old_keys, old_values, earlier)
                 token = block.finish(token, attended)
-            keys[rows, :, place], values[rows, :, place] = key.squeeze(2), value.squeeze(2)
+            keys[rows, :, place], values[rows, :, place, :-1] = key.squeeze(2), value.squeeze(2)
         cache.seen[rows] += 1
 
     def _seen(self, seen: Tensor) -> Tensor:

@@ -161,10 +161,8 @@ class Trainer:
         self.mean = _copies(self.network) if self.training.average else None
         length = self.config.length
         within = self.config.positions == "learned"
-        self.windows = make_windows(self.store, "train", length, "running", training=True, within=within)
         self.valid = make_windows(self.store, "valid", length, "running", within=within)
         self.places = self.training.batch_events or int(np.clip(len(self.store.split_rows("train")) // 256, 512, 8_192))
-        self.steps = count_batches(self.windows, self.places)
         self.epoch = self.step = self.total_steps = self.worse = 0
         self.best = math.inf
         self.sums: dict[str, float] = {}
@@ -194,10 +192,13 @@ class Trainer:
     def _run_epoch(self, writer: Any) -> None:
         self.network.train()
         order = np.random.default_rng(np.random.SeedSequence([self.training.seed, self.epoch]))
+        within = self.config.positions == "learned"
+        windows = make_windows(self.store, "train", self.config.length, "running", training=order, within=within)
+        steps = count_batches(windows, self.places)
         saved = time.monotonic()
         for batch in batches(
             self.material,
-            self.windows,
+            windows,
             "train",
             "running",
             places=self.places,
@@ -210,7 +211,7 @@ class Trainer:
                 self.sums[name] = self.sums.get(name, 0.0) + value
             self.step += 1
             self.total_steps += 1
-            self.tell(f"epoch {self.epoch + 1}", self.step, self.steps)
+            self.tell(f"epoch {self.epoch + 1}", self.step, steps)
             if writer is not None:
                 writer.add_scalar("step/loss", found["loss"], self.total_steps)
             if time.monotonic() - saved >= SAVE_SECONDS:

@@ -47,20 +47,26 @@ class Windows:
 
 
 def make_windows(
-    store: FeedStore, split: str, length: int, protocol: Protocol, *, training: bool = False, within: bool = False
+    store: FeedStore,
+    split: str,
+    length: int,
+    protocol: Protocol,
+    *,
+    training: np.random.Generator | None = None,
+    within: bool = False,
 ) -> Windows:
     """Windows that query every row of a split once.
 
-    While training, windows are `length` long and step by half of it, so that all events are learnt from. Else every query
-    sees at least the last `length` events before it: under `frozen` those before the split, under `running` those of
-    earlier requests.
+    While training, windows are `length` long and lie end to end over each user's whole log, their first one cut at random:
+    every event is learnt from once, now with a long history and now with a short one. Else every query sees at least the
+    last `length` events before it: under `frozen` those before the split, under `running` those of earlier requests.
 
     Args:
         store: Whose events.
         split: Which rows are queried.
         length: T.
         protocol: What queries may see.
-        training: Whether windows are made to learn from.
+        training: Cuts windows to learn from, others at each call.
         within: No window is longer than `length`, as absolute positions need it; under `running` a query then sees at
             least three quarters of it.
     """
@@ -70,13 +76,17 @@ def make_windows(
     begin = rows[opens]
     end = rows[np.append(opens[1:], len(rows)) - 1] + 1 if len(rows) else begin
     first = store.users["first_event"][user[opens]]
-    stride = max(1, length // 2) if training else max(length // 4, 1)
-    chunks = -(-(end - begin) // stride)
+    stride = length if training is not None else max(length // 4, 1)
+    # A log that fits into one window is left whole.
+    cut = np.zeros(len(begin), dtype=np.int64) if training is None else training.integers(0, stride, len(begin))
+    cut[end - begin <= stride] = 0
+    chunks = -(-(end - begin + cut) // stride)
     owner = np.repeat(np.arange(len(begin)), chunks)
     number = np.arange(len(owner)) - np.repeat(np.cumsum(chunks) - chunks, chunks)
-    asked = begin[owner] + number * stride
-    n_asked = np.minimum(stride, end[owner] - asked)
-    back = length - stride if training or (within and protocol == "running") else length
+    start = begin[owner] - cut[owner] + number * stride
+    asked = np.maximum(start, begin[owner])
+    n_asked = np.minimum(start + stride, end[owner]) - asked
+    back = length - stride if training is not None or (within and protocol == "running") else length
     if protocol == "frozen":
         past_end = begin[owner]
         past = np.maximum(first[owner], past_end - back)
@@ -131,15 +141,21 @@ class Material:
 
 
 def as_tokens(events: Events, table: Array, wait: Array | None = None) -> Tokens:
-    """Events as tensors; their user features looked up in `table`; `wait` is read of queries alone."""
+    """Events as tensors, (n,) or (B, n) with one user a row.
+
+    Args:
+        events: As arrays.
+        table: User features that `Events.profile` points into.
+        wait: Read of queries alone.
+    """
     return Tokens(
         user=torch.from_numpy(events.user),
         video=torch.from_numpy(events.video),
         author=torch.from_numpy(events.author),
         tag_set=torch.from_numpy(events.tag_set),
         number=torch.from_numpy(events.number),
-        category=torch.from_numpy(events.category.astype(np.int32)),
-        profile=torch.from_numpy(table[events.profile]),
+        category=torch.from_numpy(events.category.astype(np.int64)),
+        profile=torch.from_numpy(table[events.profile[:, :1] if events.profile.ndim > 1 else events.profile]),
         feedback=torch.from_numpy(events.feedback),
         wait=torch.from_numpy(np.zeros(events.video.shape, dtype=np.float32) if wait is None else wait),
     )
