@@ -244,7 +244,7 @@ def time_scoring(_: Options) -> dict[str, Any]:
 
 
 def time_agent(_: Options) -> dict[str, Any]:
-    """The agent's whole step (act and observe), and with the histories read anew at every step: for all, or each candidate."""
+    """The agent's whole step (act and observe), and with histories read anew at every step: for all or each candidate."""
     import tempfile
 
     import gymnasium as gym

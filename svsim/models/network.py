@@ -61,7 +61,9 @@ class Tokens:
 
     def take(self, index: object) -> Self:
         """The tokens that an index picks."""
-        return type(self)(**{field.name: getattr(self, field.name)[index] for field in fields(self)})
+        each = {field.name: getattr(self, field.name) for field in fields(self)}
+        each["profile"] = self.profile.expand(*self.shape, -1)
+        return type(self)(**{name: values[index] for name, values in each.items()})
 
     @property
     def shape(self) -> torch.Size:
