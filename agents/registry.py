@@ -37,8 +37,16 @@ _BUILT_IN = {
     "popularity": "svsim.agents.rails:PopularityAgent",
     "logged": "svsim.agents.rails:LoggedAgent",
     "oracle": "svsim.agents.rails:OracleAgent",
-    "epsilon-greedy": "svsim.agents.epsilon_greedy:EpsilonGreedyAgent",
-    "linucb": "svsim.agents.linucb:LinUCBAgent",
+    "epsilon-greedy": "svsim.agents.bandits.epsilon_greedy:EpsilonGreedyAgent",
+    "ucb1": "svsim.agents.bandits.ucb:UCB1Agent",
+    "kl-ucb": "svsim.agents.bandits.ucb:KLUCBAgent",
+    "thompson-beta": "svsim.agents.bandits.thompson:BetaThompsonAgent",
+    "thompson-gaussian": "svsim.agents.bandits.thompson:GaussianThompsonAgent",
+    "explore-then-commit": "svsim.agents.bandits.commit:ExploreThenCommitAgent",
+    "linucb": "svsim.agents.bandits.linucb:LinUCBAgent",
+    "lints": "svsim.agents.bandits.linucb:LinTSAgent",
+    "logistic-thompson": "svsim.agents.bandits.logistic:LogisticThompsonAgent",
+    "neural-linear": "svsim.agents.bandits.neural_linear:NeuralLinearAgent",
     "sasrec4sv": "svsim.agents.sasrec4sv:SASRec4SVAgent",
 }
 _registered: dict[str, str] = {}

@@ -68,7 +68,9 @@ def test_the_wheel_holds_every_module_and_nothing_beside(wheel: Path) -> None:
         for path in (ROOT / "svsim").rglob("*.py")
         if path.relative_to(ROOT / "svsim").parts[0] not in ("agents", "envs")
     }
-    modules |= {f"svsim/{place}/{path.name}" for place in ("agents", "envs") for path in (ROOT / place).glob("*.py")}
+    modules |= {
+        f"svsim/{path.relative_to(ROOT)}" for place in ("agents", "envs") for path in (ROOT / place).rglob("*.py")
+    }
     assert modules == {name for name in names if name.endswith(".py")}
     assert "svsim/py.typed" in names
     assert {name.split("/")[0] for name in names if ".dist-info/" not in name} == {"svsim"}

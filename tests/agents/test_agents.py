@@ -8,7 +8,7 @@ import pytest
 from scipy import stats
 
 from svsim.agents import Agent, make_agent
-from svsim.agents.linucb import LinUCBAgent
+from svsim.agents.bandits.linucb import LinUCBAgent
 from svsim.agents.rails import RandomAgent
 from svsim.agents.registry import ready_agents
 from svsim.agents.values import training_values
@@ -56,7 +56,20 @@ def test_conformance(store: FeedStore, name: str) -> None:
     check_agent(fitted(name, store), feed(store))
 
 
-@pytest.mark.parametrize("name", ["epsilon-greedy?epsilon=0.5&warm=false", "linucb?alpha=0&warm=false"])
+@pytest.mark.parametrize(
+    "name",
+    [
+        "epsilon-greedy?epsilon=0.5&warm=false",
+        "linucb?alpha=0&warm=false",
+        "linucb?form=disjoint",
+        "linucb?form=hybrid",
+        "lints?form=disjoint&arms=64",
+        "lints?form=hybrid&warm=false",
+        "neural-linear?warm=false&retrain=50",
+        "explore-then-commit?warm=false",
+        "thompson-beta?warm=false",
+    ],
+)
 def test_conformance_with_options(store: FeedStore, name: str) -> None:
     check_agent(fitted(name, store), feed(store))
 
@@ -144,7 +157,7 @@ def test_epsilon_greedy_learns_arms_by_hand() -> None:
     agent.reset(seen, {}, seed=0)
     for slot, reward in ((0, 1.0), (0, 1.0), (1, 0.0)):
         learn(agent, seen, [slot], [reward])
-    np.testing.assert_allclose(agent._values(seen), [[(2 + 20 / 3) / 12, (20 / 3) / 11]])
+    np.testing.assert_allclose(agent.score(seen), [[(2 + 20 / 3) / 12, (20 / 3) / 11]])
     assert agent.act(seen).tolist() == [0]
 
 
@@ -155,8 +168,7 @@ def test_an_empty_slot_teaches_nothing() -> None:
         for one in (agent, other):
             one.reset(seen, {}, seed=0)
         learn(agent, seen, [1], [9.0])
-        score = "_values" if "epsilon" in name else "score"
-        np.testing.assert_array_equal(getattr(agent, score)(seen), getattr(other, score)(seen))
+        np.testing.assert_array_equal(agent.score(seen), other.score(seen))
 
 
 def test_linucb_by_hand() -> None:
