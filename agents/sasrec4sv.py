@@ -10,15 +10,15 @@ import numpy as np
 import numpy.typing as npt
 
 from svsim.agents.base import Agent, Observation, greedy
+from svsim.agents.observed import ObservedTokens
 from svsim.data.store import FeedStore
 from svsim.errors import AgentError, OptionError
-from svsim.names import AUX, CANDIDATE_FEATURES, FLAGS, HISTORY_FEATURES, SIGNALS, WTG, WTR
+from svsim.names import AUX, FLAGS, SIGNALS, WTG, WTR
 from svsim.randomness import RowStreams
 from svsim.signals import aux, reward_weights
 
 if TYPE_CHECKING:
     from svsim.models.checkpoints import Run
-    from svsim.models.network import Tokens
     from svsim.models.scoring import Cache, Scorer
 
 __all__ = ["SASRec4SVAgent"]
@@ -30,10 +30,6 @@ CHOICES = ("greedy", "epsilon", "softmax")
 READINGS = {"wtr": "wtr_clipped", "binary": "binary", "wtg": "wtg", "click": "click", "long_view": "long_view"}
 """What a head's name stands for among the model's readings."""
 
-_LOG_DURATION = HISTORY_FEATURES.index("log_duration")
-_AGE = HISTORY_FEATURES.index("age_days")
-_TAB, _HOUR = HISTORY_FEATURES.index("tab"), HISTORY_FEATURES.index("hour")
-_MINUTES = HISTORY_FEATURES.index("minutes_before")
 _ROOM = 150
 """Places of the cache beside the observed history: past them the oldest event makes room."""
 
@@ -91,15 +87,9 @@ class SASRec4SVAgent(Agent):
             RunError: The run is damaged, or of another store.
         """
         from svsim.models.checkpoints import load_run
-        from svsim.models.inputs import CATEGORIES
 
         self._run = load_run(self.run)
-        self._run.check(store)
-        inputs = self._run.inputs
-        fixed = inputs.video_columns(store)
-        self._video, self._author, self._tag_set = fixed["video"], fixed["author"], fixed["tag_set"]
-        self._kinds = np.column_stack([fixed[name] for name in list(CATEGORIES)[2:5]])
-        self._user = inputs.user_rows(store)
+        self._tokens = ObservedTokens(self._run, store)
         missing = set(self._needed()) - set(self._told())
         if missing:
             raise OptionError(
@@ -126,70 +116,6 @@ class SASRec4SVAgent(Agent):
         needed = {WTR: ["wtr_clipped"], WTG: ["wtg_relevant"], AUX: list(FLAGS)}
         return [name for signal in SIGNALS if weights[signal] for name in needed[signal]]
 
-    # --- tokens -------------------------------------------------------------------------------------------------------
-
-    def _tokens(
-        self,
-        number: npt.NDArray[Any],
-        video: Ints,
-        moment: npt.NDArray[Any],
-        user: Observation,
-        feedback: npt.NDArray[Any],
-        wait: npt.NDArray[Any] | None = None,
-    ) -> Tokens:
-        """Tokens of (B, n) videos, as `svsim.models.inputs` makes them of logged events.
-
-        Args:
-            number: (B, n, N) candidate features.
-            video: (B, n) dense ids, 0 padding.
-            moment: (B, n, 2) categories of tab and hour.
-            user: The observation, for its user.
-            feedback: (B, n, F).
-            wait: (B, n) of queries.
-        """
-        from svsim.models.inputs import Events
-        from svsim.models.windows import as_tokens
-
-        assert self._run is not None
-        inputs, shape = self._run.inputs, video.shape
-        category = np.concatenate(
-            [moment, self._kinds[video], inputs.duration_category(number[..., 0])[..., None]], axis=-1
-        )
-        owner = np.broadcast_to(self._user[user["user_id"][:, 0]][:, None], shape)
-        events = Events(
-            user=np.where(video > 0, owner, 0).astype(np.int32),
-            video=self._video[video],
-            author=self._author[video],
-            tag_set=self._tag_set[video],
-            number=((number - inputs.number_mean) / inputs.number_scale).astype(np.float32),
-            category=category.astype(np.uint8),
-            profile=np.ascontiguousarray(np.broadcast_to(np.arange(len(video))[:, None], shape)),
-            feedback=np.ascontiguousarray(feedback, dtype=np.float32),
-        )
-        return as_tokens(events, user["user"], wait)
-
-    def _past(self, observation: Observation, history: npt.NDArray[Any], video: Ints) -> Tokens:
-        """Tokens of past events (B, n) from their history features."""
-        from svsim.models.inputs import FEEDBACK_COLUMNS, KEPT_IN_HISTORY
-
-        assert self._run is not None
-        number = np.broadcast_to(self._run.inputs.number_mean, (*video.shape, len(CANDIDATE_FEATURES))).copy()
-        number[..., :KEPT_IN_HISTORY] = history[..., [_LOG_DURATION, _AGE]]
-        return self._tokens(number, video, _moment(history), observation, history[..., FEEDBACK_COLUMNS])
-
-    def _asked(self, observation: Observation) -> Tokens:
-        """Tokens of the candidates; their tab is the last event's, their hour unknown."""
-        from svsim.models.inputs import FEEDBACK_INPUTS, waiting
-
-        video = observation["candidate_video"].astype(np.int64)
-        newest, known = observation["history"][:, -1:], observation["history_video"][:, -1:] > 0
-        moment = np.zeros((*video.shape, 2))
-        moment[..., 0] = _moment(newest)[..., 0] * known
-        wait = np.ascontiguousarray(np.broadcast_to(waiting(newest[..., _MINUTES], known), video.shape))
-        feedback = np.zeros((*video.shape, len(FEEDBACK_INPUTS)), dtype=np.float32)
-        number = observation["candidates"][..., : len(CANDIDATE_FEATURES)]
-        return self._tokens(number, video, moment, observation, feedback, wait)
-
     # --- acting -------------------------------------------------------------------------------------------------------
 
     def reset(self, observation: Observation, info: dict[str, Any], *, seed: int) -> None:  # noqa: ARG002
@@ -203,16 +129,7 @@ class SASRec4SVAgent(Agent):
         self._cache: Cache = self._read(observation)
 
     def _read(self, observation: Observation) -> Cache:
-        import torch
-
-        video = observation["history_video"].astype(np.int64)[:, -self._scorer.capacity :]
-        history = observation["history"][:, -self._scorer.capacity :]
-        count, length = (video > 0).sum(axis=1), video.shape[1]
-        # Newest last becomes oldest first, padding at the end.
-        place = (np.arange(length)[None, :] + (length - count)[:, None]) % length
-        video = np.take_along_axis(video, place, axis=1)
-        history = np.take_along_axis(history, place[..., None], axis=1)
-        return self._scorer.prefill(self._past(observation, history, video), torch.from_numpy(count.astype(np.int64)))
+        return self._scorer.prefill(*self._tokens.history(observation, self._scorer.capacity))
 
     def score(self, observation: Observation) -> Floats:
         """(B, K) expected worth of each slot, after the history that `reset` and `observe` have read.
@@ -222,7 +139,7 @@ class SASRec4SVAgent(Agent):
         """
         from svsim.models.prediction import readings
 
-        told = readings(self._scorer.score(self._cache, self._asked(observation)))
+        told = readings(self._scorer.score(self._cache, self._tokens.candidates(observation)))
         found = {name: told[name].numpy().astype(np.float64) for name in self._needed()}
         total = np.zeros(observation["action_mask"].shape)
         if self._mix is not None:
@@ -282,23 +199,12 @@ class SASRec4SVAgent(Agent):
         illegal = np.asarray(info.get("illegal_action", np.zeros(len(began), dtype=bool)), dtype=bool)
         served = ~began & ~illegal
         if served.any():
-            event = self._past(
-                next_observation,
-                next_observation["history"][:, -1:],
-                next_observation["history_video"][:, -1:].astype(np.int64),
-            )
-            self._scorer.step(
-                self._cache, event.take((slice(None), 0)), None if served.all() else torch.from_numpy(served)
-            )
+            every = None if served.all() else torch.from_numpy(served)
+            self._scorer.step(self._cache, self._tokens.newest(next_observation), every)
         if began.any():
             rows = np.flatnonzero(began)
             fresh = {name: values[rows] for name, values in next_observation.items()}
             self._cache.replace(torch.from_numpy(rows), self._read(fresh))
-
-
-def _moment(history: npt.NDArray[Any]) -> npt.NDArray[Any]:
-    """Categories of tab and hour of past events."""
-    return np.stack([np.minimum(history[..., _TAB] + 1, 15), history[..., _HOUR] + 1], axis=-1)
 
 
 def _mix(head: str) -> dict[str, float]:

@@ -74,7 +74,7 @@ def test_tokens_of_the_observed_history_are_those_of_the_log(store: FeedStore, s
     env = feed(store, history=30)
     observation, info = env.reset(seed=5)
     material = Material(store, agent._run.inputs)
-    tokens = agent._past(observation, observation["history"], observation["history_video"].astype(np.int64))
+    tokens = agent._tokens.past(observation, observation["history"], observation["history_video"].astype(np.int64))
     user, time = store.events["user"], store.events["time_ms"]
     sessions = store.sessions("test", 30).longer_than(3)
     first = sessions.rows[sessions.start][(info["episode_key"] % np.uint64(len(sessions))).astype(np.int64)]
