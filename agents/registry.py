@@ -48,6 +48,10 @@ _BUILT_IN = {
     "logistic-thompson": "svsim.agents.bandits.logistic:LogisticThompsonAgent",
     "neural-linear": "svsim.agents.bandits.neural_linear:NeuralLinearAgent",
     "sasrec4sv": "svsim.agents.sasrec4sv:SASRec4SVAgent",
+    "ppo": "svsim.agents.sb3.agent:PPOAgent",
+    "maskable-ppo": "svsim.agents.sb3.agent:MaskablePPOAgent",
+    "a2c": "svsim.agents.sb3.agent:A2CAgent",
+    "dqn": "svsim.agents.sb3.agent:DQNAgent",
 }
 _registered: dict[str, str] = {}
 

@@ -21,19 +21,29 @@ from gymnasium import spaces
 from stable_baselines3.common.vec_env import VecEnv
 
 import svsim  # noqa: F401 - registers the environments that FeedVecEnv makes by name
+from svsim.data.features import bounds
 from svsim.envs.batch import BatchEnv
 from svsim.envs.faces import row_of
 from svsim.errors import OptionError
+from svsim.names import CANDIDATE_FEATURES, HISTORY_FEATURES, LEAKY_CANDIDATE_FEATURES
 
-__all__ = ["FeedVecEnv", "SB3Observation"]
+__all__ = ["FeedVecEnv", "Flattening", "SB3Observation", "unflattened"]
 
 Array = npt.NDArray[Any]
 
 _LARGEST = 25.0
 
 
-class _Flattening:
-    """From the environments' observations to those of this face."""
+class Flattening:
+    """From the environments' observations to those of this face.
+
+    Args:
+        space: Of a single environment.
+        ids: Whether to keep ids and the mask.
+
+    Attributes:
+        space: Of a single environment of this face.
+    """
 
     def __init__(self, space: spaces.Dict, ids: bool) -> None:
         self._divisors: dict[str, Array | None] = {}
@@ -41,7 +51,7 @@ class _Flattening:
         for name, box in space.spaces.items():
             assert isinstance(box, spaces.Box)
             if box.dtype == np.float32:
-                divisor = np.where(box.high > _LARGEST, box.high, 1.0).astype(np.float32)
+                divisor = _divisor(box.high)
                 boxes[name] = spaces.Box((box.low / divisor).ravel(), (box.high / divisor).ravel(), dtype=np.float32)
                 self._divisors[name] = divisor if (divisor != 1.0).any() else None
             elif ids:
@@ -50,11 +60,34 @@ class _Flattening:
         self.space = spaces.Dict(boxes)
 
     def __call__(self, observation: dict[str, Array], rows: tuple[int, ...]) -> dict[str, Array]:
+        """An observation of this face; `rows` is (B,), or () for a single one."""
         flat = {}
         for name, divisor in self._divisors.items():
             values = observation[name] if divisor is None else observation[name] / divisor
             flat[name] = values.reshape(*rows, -1)
         return flat
+
+
+def _divisor(high: Array) -> Array:
+    return np.where(high > _LARGEST, high, 1.0).astype(np.float32)
+
+
+def unflattened(flat: dict[str, Array], slots: int, history: int) -> dict[str, Array]:
+    """An environment's observation from this face's, as far as that keeps it: what `Flattening` did, undone.
+
+    Args:
+        flat: (B, …) by key, ids as any numbers.
+        slots: K.
+        history: L.
+    """
+    candidates = flat["candidates"].reshape(len(flat["candidates"]), slots, -1)
+    names = (CANDIDATE_FEATURES + LEAKY_CANDIDATE_FEATURES)[: candidates.shape[-1]]
+    whole = {
+        "user": flat["user"],
+        "history": flat["history"].reshape(len(flat["history"]), history, -1) * _divisor(bounds(HISTORY_FEATURES)[1]),
+        "candidates": candidates * _divisor(bounds(names)[1]),
+    }
+    return {**whole, **{name: values.astype(np.int32) for name, values in flat.items() if name not in whole}}
 
 
 class SB3Observation(gym.ObservationWrapper[Any, Any, Any]):
@@ -69,7 +102,7 @@ class SB3Observation(gym.ObservationWrapper[Any, Any, Any]):
         super().__init__(env)
         if not isinstance(env.observation_space, spaces.Dict):
             raise OptionError(f"expected one of svsim's environments, found {env}", where="SB3Observation")
-        self._flatten = _Flattening(env.observation_space, ids)
+        self._flatten = Flattening(env.observation_space, ids)
         self.observation_space = self._flatten.space
 
     def observation(self, observation: dict[str, Array]) -> dict[str, Array]:
@@ -112,7 +145,7 @@ class FeedVecEnv(VecEnv):  # type: ignore[misc] # stable-baselines3 is not typed
         self.vector = env
         space = env.single_observation_space
         assert isinstance(space, spaces.Dict)
-        self._flatten = _Flattening(space, ids)
+        self._flatten = Flattening(space, ids)
         self._actions: Array = np.zeros(env.num_envs, dtype=np.int64)
         self._began = time.perf_counter()
         self.render_mode = env.render_mode
@@ -125,6 +158,10 @@ class FeedVecEnv(VecEnv):  # type: ignore[misc] # stable-baselines3 is not typed
         self._reset_seeds()
         self._reset_options()
         return self._flatten(observation, (self.num_envs,))
+
+    def flat(self, observation: dict[str, Array]) -> dict[str, Array]:
+        """A batch of the environment's observations as this face gives them."""
+        return self._flatten(observation, (len(observation["user"]),))
 
     def step_async(self, actions: Array) -> None:
         """Take the actions of the coming `step_wait`."""

@@ -24,6 +24,7 @@ from svsim.cli.demo import Demo
 from svsim.cli.envs import Envs
 from svsim.cli.evaluate import Evaluate
 from svsim.cli.train import Sasrec4sv, ShowRun
+from svsim.cli.train_sb3 import Sb3
 from svsim.cli.world_card import Card, Show
 from svsim.errors import CheckFailed, SvsimError
 
@@ -63,7 +64,11 @@ class WorldCommands:
 class Train:
     """Train models on a store."""
 
-    command: Annotated[Sasrec4sv, subcommand("sasrec4sv")] | Annotated[ShowRun, subcommand("show")]
+    command: (
+        Annotated[Sasrec4sv, subcommand("sasrec4sv")]
+        | Annotated[Sb3, subcommand("sb3")]
+        | Annotated[ShowRun, subcommand("show")]
+    )
 
     def run(self) -> None:
         """Run the chosen command."""

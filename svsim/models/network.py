@@ -171,7 +171,7 @@ class SASRec4SV(nn.Module):
         for number, block in enumerate(self.blocks):
             last = number + 1 == len(self.blocks)
             past, asked = block(past, asked, parts, place, visible, last)
-        return self.predict(self.norm(asked), own)
+        return self.read(self.share(self.norm(asked), own))
 
     def encode(self, history: Tokens) -> Tensor:
         """(B, T, D) what the trunk makes of each past event and those before it: the history stream alone."""
@@ -185,9 +185,12 @@ class SASRec4SV(nn.Module):
             past = block.past(past, place)[0]
         return cast(Tensor, self.norm(past))
 
-    def predict(self, trunk: Tensor, own: Tensor) -> dict[str, Tensor]:
-        """Outputs by head of queries, from the trunk (…, D) and their own tokens (…, D)."""
-        shared = self.shared(torch.cat([trunk, own], dim=-1))
+    def share(self, trunk: Tensor, own: Tensor) -> Tensor:
+        """(…, S) what the heads read of queries, from the trunk (…, D) and their own tokens (…, D)."""
+        return cast(Tensor, self.shared(torch.cat([trunk, own], dim=-1)))
+
+    def read(self, shared: Tensor) -> dict[str, Tensor]:
+        """Outputs by head, from what they read (…, S)."""
         outputs: dict[str, Tensor] = {}
         for name, head in self.heads.items():
             raw = head(shared)

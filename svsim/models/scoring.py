@@ -124,6 +124,11 @@ class Scorer:
     @torch.inference_mode()
     def score(self, cache: Cache, candidates: Tokens) -> dict[str, Tensor]:
         """Raw outputs by head for (B, K) candidates, each of which sees the history and itself alone."""
+        return self.network.read(self.shared(cache, candidates))
+
+    @torch.inference_mode()
+    def shared(self, cache: Cache, candidates: Tokens) -> Tensor:
+        """(B, K, S) what the heads read of candidates."""
         network = self.network
         asked = network.embed(candidates, query=True)
         width = asked.shape[1]
@@ -139,4 +144,4 @@ class Scorer:
             query, key, value = block.qkv(asked, position)
             attended = attend_with_self(query, key, value, cache.keys[number], cache.values[number], earlier)
             asked = block.finish(asked, attended)
-        return network.predict(network.norm(asked), own)
+        return network.share(network.norm(asked), own)

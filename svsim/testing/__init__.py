@@ -5,6 +5,7 @@ Each raises `CheckFailed`, which says what broke, or `SvsimError`s of the checke
 
 from svsim.testing.agents import check_agent
 from svsim.testing.single import check_env
+from svsim.testing.toy import toy_feed
 from svsim.testing.vector import check_vector_env
 
-__all__ = ["check_agent", "check_env", "check_vector_env"]
+__all__ = ["check_agent", "check_env", "check_vector_env", "toy_feed"]

@@ -1,0 +1,5 @@
+"""stable-baselines3's algorithms as agents: trained on the SB3 face of an environment, kept without a pickle.
+
+`svsim train sb3` makes a run, `sb3?run=RUN` acts by it. `networks` holds policies that score slots with shared weights,
+`trunk` features of a trained SASRec4SV, `presets/*.yaml` the hyperparameters by environment and algorithm.
+"""
