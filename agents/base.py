@@ -8,6 +8,8 @@ from typing import Any, ClassVar
 import numpy as np
 import numpy.typing as npt
 
+from svsim.errors import AgentError
+
 __all__ = ["Agent", "Observation", "ScoringAgent", "greedy"]
 
 Observation = dict[str, npt.NDArray[Any]]
@@ -82,5 +84,19 @@ class ScoringAgent(Agent):
 
 
 def greedy(scores: npt.NDArray[Any], mask: npt.NDArray[Any]) -> npt.NDArray[np.int64]:
-    """(B,) the first slot of the highest score among those that `mask` (B, K) allows."""
+    """(B,) the first slot of the highest score among those that `mask` (B, K) allows.
+
+    Raises:
+        AgentError: The scores are not of the mask's shape, or those of legal slots are no numbers.
+    """
+    scores = np.asarray(scores)
+    if scores.shape != mask.shape:
+        raise AgentError(f"expected scores of shape {mask.shape}, found {scores.shape}", where="score")
+    wrong = np.isnan(scores) & (mask > 0)
+    if wrong.any():
+        row, slot = np.argwhere(wrong)[0]
+        raise AgentError(
+            f"expected numbers, found NaN for {wrong.sum()} legal slots, the first in row {row}, slot {slot}",
+            where="score",
+        )
     return np.asarray(np.argmax(np.where(mask > 0, scores, -np.inf), axis=1))

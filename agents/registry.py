@@ -3,34 +3,41 @@
 from __future__ import annotations
 
 import ast
+import contextlib
 import difflib
 import hashlib
 import importlib
 import importlib.metadata
 import importlib.util
 import inspect
+import json
 import sys
+import traceback
 from dataclasses import dataclass
 from pathlib import Path
 from types import ModuleType
 from typing import Any
 
 from svsim.agents.base import Agent
-from svsim.errors import AgentError, OptionError, UnknownNameError
+from svsim.errors import AgentError, OptionError, RunError, SvsimError, UnknownNameError
 
 __all__ = [
     "AgentName",
     "agent_class",
     "agent_names",
+    "described",
     "make_agent",
     "parse_agent",
     "ready_agents",
     "register",
     "required_options",
     "split_names",
+    "trained_agents",
 ]
 
 ENTRY_POINTS = "svsim.agents"
+INNER = "of"
+"""Option of an agent that wraps another, which it names."""
 
 _BUILT_IN = {
     "random": "svsim.agents.rails:RandomAgent",
@@ -47,6 +54,10 @@ _BUILT_IN = {
     "lints": "svsim.agents.bandits.linucb:LinTSAgent",
     "logistic-thompson": "svsim.agents.bandits.logistic:LogisticThompsonAgent",
     "neural-linear": "svsim.agents.bandits.neural_linear:NeuralLinearAgent",
+    "mmr": "svsim.agents.rerank.mmr:MMRAgent",
+    "user-group": "svsim.agents.rerank.groups:UserGroupAgent",
+    "provider-exposure": "svsim.agents.rerank.providers:ProviderExposureAgent",
+    "explore": "svsim.agents.rerank.explore:ExploreAgent",
     "sasrec4sv": "svsim.agents.sasrec4sv:SASRec4SVAgent",
     "ppo": "svsim.agents.sb3.agent:PPOAgent",
     "maskable-ppo": "svsim.agents.sb3.agent:MaskablePPOAgent",
@@ -94,8 +105,39 @@ def required_options(cls: type[Agent]) -> list[str]:
 
 
 def ready_agents() -> list[str]:
-    """Names of the agents that can be made without any option: those that need no trained run."""
-    return [name for name, target in agent_names().items() if not required_options(agent_class(target))]
+    """Names of the agents that can be made without any option: those that need no trained run.
+
+    A plug-in that cannot be imported is among them: who runs it is told.
+    """
+    return [name for name, target in agent_names().items() if not _needs_options(target)]
+
+
+def _needs_options(target: str) -> bool:
+    try:
+        return bool(required_options(agent_class(target)))
+    except AgentError:
+        return False
+
+
+def trained_agents(folder: str | Path) -> list[str]:
+    """Agents of the runs in a folder, as `ppo?run=FOLDER/my-run`, in the order of the runs' names.
+
+    Raises:
+        RunError: There is no run.
+    """
+    folder = Path(folder)
+    names = []
+    for file in sorted(folder.glob("*/config.json")):
+        with contextlib.suppress(OSError, ValueError, KeyError, TypeError):
+            told = json.loads(file.read_text(encoding="utf-8"))
+            name = told["training"]["algo"] if told["format"] == "svsim-sb3" else told["format"].removeprefix("svsim-")
+            if name in _BUILT_IN:
+                names.append(f"{name}?run={file.parent}")
+    if not names:
+        raise RunError(
+            "expected a folder of runs, found none in it", where=str(folder), remedy="make one with `svsim train`"
+        )
+    return names
 
 
 @dataclass(frozen=True)
@@ -114,11 +156,12 @@ class AgentName:
 
     @property
     def files(self) -> list[Path]:
-        """What the agent is made of beside its options: the file that names its class, the weights of its run."""
+        """What the agent is made of beside its options: the file of its class, its run's weights, its inner agent's."""
         place = self.target.rpartition(":")[0]
         run = Path(str(self.options.get("run", "")))
         weights = sorted(run.glob("*.safetensors")) if "run" in self.options and run.is_dir() else []
-        return ([Path(place)] if place.endswith(".py") else []) + weights
+        inner = parse_agent(str(self.options[INNER])).files if INNER in self.options else []
+        return [*([Path(place)] if place.endswith(".py") else []), *weights, *inner]
 
 
 def split_names(text: str) -> list[str]:
@@ -145,6 +188,8 @@ def split_names(text: str) -> list[str]:
 def parse_agent(typed: str) -> AgentName:
     """Take apart `name`, `package.module:Class` or `path/to/file.py:Class`, each with `?key=value&key=value`.
 
+    The option `of` names another agent and takes the rest: `mmr?diversity=0.5&of=sasrec4sv?run=RUN&head=wtr`.
+
     Raises:
         UnknownNameError: No agent has that name.
         OptionError: The options are not of that form.
@@ -159,12 +204,17 @@ def parse_agent(typed: str) -> AgentName:
             where="agent",
             remedy=f"did you mean {close[0]}?" if close else "see `svsim agents`",
         )
-    options = {}
-    for pair in filter(None, query.split("&")):
+    options: dict[str, Any] = {}
+    rest = query
+    while rest:
+        pair, _, rest = rest.partition("&")
         key, equals, value = pair.partition("=")
         if not equals or not key.isidentifier():
             raise OptionError(f"expected key=value, found {pair!r}", where=f"agent {typed}")
-        options[key] = _value(value)
+        if key == INNER:
+            options[key], rest = "&".join(filter(None, [value, rest])), ""
+        else:
+            options[key] = _value(value)
     return AgentName(typed, target, options)
 
 
@@ -199,8 +249,8 @@ def agent_class(target: str) -> type[Agent]:
 def _module(name: str) -> ModuleType:
     try:
         return importlib.import_module(name)
-    except ImportError as error:
-        raise AgentError(f"could not import: {error}", where=name) from error
+    except Exception as error:
+        raise AgentError(f"could not import: {described(error)}", where=name) from error
 
 
 def _module_of_file(path: Path) -> ModuleType:
@@ -219,7 +269,7 @@ def _module_of_file(path: Path) -> ModuleType:
         spec.loader.exec_module(module)
     except Exception as error:
         del sys.modules[name]
-        raise AgentError(f"could not import: {type(error).__name__}: {error}", where=str(path)) from error
+        raise AgentError(f"could not import: {described(error)}", where=str(path)) from error
     return module
 
 
@@ -231,7 +281,8 @@ def make_agent(typed: str, **defaults: Any) -> Agent:
         **defaults: Options for an agent that has them and was not given them, such as the benchmark's `reward_weights`.
 
     Raises:
-        AgentError: The class cannot be had, or does not take the options.
+        AgentError: The class cannot be had or made.
+        OptionError: It does not take the options, or needs one that is missing.
         UnknownNameError: No agent has that name.
     """
     name = parse_agent(typed)
@@ -240,12 +291,12 @@ def make_agent(typed: str, **defaults: Any) -> Agent:
     takes_any = any(parameter.kind is parameter.VAR_KEYWORD for parameter in parameters.values())
     unknown = [] if takes_any else [option for option in name.options if option not in parameters]
     if unknown:
-        raise AgentError(
+        raise OptionError(
             f"expected options among {', '.join(parameters) or 'none'}, found {unknown[0]!r}", where=f"agent {typed}"
         )
     missing = [option for option in required_options(cls) if option not in name.options and option not in defaults]
     if missing:
-        raise AgentError(
+        raise OptionError(
             f"expected the option {missing[0]}, found none",
             where=f"agent {typed}",
             remedy=f"name it: {typed}{'&' if '?' in typed else '?'}{missing[0]}=…; `svsim agents` says what it means",
@@ -253,5 +304,14 @@ def make_agent(typed: str, **defaults: Any) -> Agent:
     known = {option: value for option, value in defaults.items() if option in parameters}
     try:
         return cls(**{**known, **name.options})
-    except TypeError as error:
-        raise AgentError(f"could not be made: {error}", where=f"agent {typed}") from error
+    except SvsimError:
+        raise
+    except Exception as error:
+        raise AgentError(f"could not be made: {described(error)}", where=f"agent {typed}") from error
+
+
+def described(error: Exception) -> str:
+    """What went wrong in somebody's code and where, in one line."""
+    message = " ".join(f"{type(error).__name__}: {error}".split())
+    frames = traceback.extract_tb(error.__traceback__)
+    return f"{message} ({Path(frames[-1].filename).name}, line {frames[-1].lineno})" if frames else message

@@ -75,7 +75,7 @@ class _SB3Agent(Agent):
             )
         self._draws = RowStreams(len(observation["action_mask"]), seed)
 
-    def _scores(self, observation: Observation) -> Floats:
+    def score(self, observation: Observation) -> Floats:
         """(B, K) probabilities or values, to six decimals: the last bits depend on the size of the batch."""
         from svsim.agents.sb3.training import action_scores
 
@@ -86,14 +86,14 @@ class _SB3Agent(Agent):
     def _shares(self, observation: Observation) -> Floats:
         """(B, K) the policy's probabilities among the legal slots; uniform where it gives them none."""
         mask = observation["action_mask"] > 0
-        legal = np.where(mask, self._scores(observation), 0.0)
+        legal = np.where(mask, self.score(observation), 0.0)
         legal = np.where(legal.sum(axis=1, keepdims=True) > 0, legal, mask)
         return np.asarray(legal / legal.sum(axis=1, keepdims=True))
 
     def act(self, observation: Observation) -> npt.NDArray[np.int64]:
         """(B,) legal slots."""
         if self.choose == "greedy":
-            return greedy(self._scores(observation), observation["action_mask"])
+            return greedy(self.score(observation), observation["action_mask"])
         shares = self._shares(observation)
         # The first slot at which the cumulated probability passes a uniform draw.
         passed = np.cumsum(shares, axis=1) > self._draws.uniform(1)
@@ -103,7 +103,7 @@ class _SB3Agent(Agent):
         """(B, K) with which `act` serves each slot."""
         if self.choose == "sample":
             return self._shares(observation)
-        best = greedy(self._scores(observation), observation["action_mask"])
+        best = greedy(self.score(observation), observation["action_mask"])
         return np.eye(observation["action_mask"].shape[1])[best]
 
 

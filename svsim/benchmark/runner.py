@@ -11,10 +11,10 @@ from typing import Any
 
 from svsim.benchmark.executors import Executor, SerialExecutor
 from svsim.benchmark.results import Results, load_results, make_results
-from svsim.benchmark.shard import Shard, make_environment, play_shard
+from svsim.benchmark.shard import STEP_LIMIT, Shard, make_environment, play_shard
 from svsim.benchmark.spec import BenchmarkSpec
 from svsim.data.atomic import as_output_error, locked, write_file
-from svsim.errors import AgentError, OutputError
+from svsim.errors import AgentError, OptionError, OutputError
 from svsim.world.presets import find_store
 
 __all__ = ["Progress", "run"]
@@ -32,6 +32,7 @@ def run(
     *,
     executor: Executor | None = None,
     progress: Progress | None = None,
+    step_limit: float = STEP_LIMIT,
 ) -> Results:
     """Run a benchmark, or go on with one that was stopped.
 
@@ -43,6 +44,7 @@ def run(
         out: Folder of the results; None keeps them in memory only.
         executor: Who runs the shards; by default this process.
         progress: Told of each shard.
+        step_limit: Seconds that an agent may take a step of all rows, on average; a slower one has failed.
 
     Raises:
         SvsimError: An agent cannot be made, the environment cannot be made, or `out` holds something else.
@@ -50,9 +52,11 @@ def run(
     spec.check_agents()
     # What cannot be made should show before a folder is.
     make_environment(spec, 1)
+    if not step_limit > 0:
+        raise OptionError(f"expected a number above 0, found {step_limit}", where="--step-limit")
     executor = executor or SerialExecutor()
     if out is None:
-        return _gather(spec, _play(spec, {}, executor, progress, lambda *_: None))
+        return _gather(spec, _play(spec, {}, executor, progress, lambda *_: None, step_limit))
     folder = Path(out)
     with _claimed(folder, spec):
         finished = folder / "results.json"
@@ -61,7 +65,8 @@ def run(
         shards = folder / SHARDS
         shards.mkdir(exist_ok=True)
         done = _saved(spec, shards)
-        results = _gather(spec, _play(spec, done, executor, progress, lambda task, shard: _save(shards, task, shard)))
+        played = _play(spec, done, executor, progress, lambda task, shard: _save(shards, task, shard), step_limit)
+        results = _gather(spec, played)
         results.save(folder)
         if not results.failed:
             # Kept while an agent has failed: the next run tries that one again.
@@ -79,12 +84,13 @@ def _play(
     executor: Executor,
     progress: Progress | None,
     keep: Callable[[Task, Shard], None],
+    step_limit: float,
 ) -> Outcome:
     """All shards by (agent, seed): those done already and those played now."""
     outcome = dict(done)
     tasks = [(agent, seed) for agent in range(len(spec.all_agents)) for seed in range(spec.seeds)]
     missing = [task for task in tasks if task not in done]
-    arguments = [(spec, spec.all_agents[agent], seed) for agent, seed in missing]
+    arguments = [(spec, spec.all_agents[agent], seed, step_limit) for agent, seed in missing]
     for number, result in executor.map(play_shard, arguments):
         task = missing[number]
         outcome[task] = result

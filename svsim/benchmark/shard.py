@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import io
-import traceback
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, fields
@@ -16,15 +16,15 @@ import numpy.typing as npt
 
 import svsim  # noqa: F401 - registers the environments
 from svsim.agents.base import Agent
-from svsim.agents.registry import make_agent
+from svsim.agents.registry import described, make_agent
 from svsim.benchmark.spec import ENVIRONMENTS, BenchmarkSpec
 from svsim.envs.batch import BatchEnv
-from svsim.errors import AgentError, EnvironmentUsageError
+from svsim.errors import AgentError, EnvironmentUsageError, SvsimError
 from svsim.names import SIGNALS
 from svsim.randomness import keyed_hash
 from svsim.world.presets import find_store
 
-__all__ = ["EPISODE_METRICS", "Shard", "episode_plan", "make_environment", "play_shard"]
+__all__ = ["EPISODE_METRICS", "STEP_LIMIT", "Shard", "episode_plan", "make_environment", "play_shard"]
 
 Array = npt.NDArray[Any]
 
@@ -32,6 +32,9 @@ EPISODE_METRICS = ("reward", *SIGNALS, "watch_s", "length")
 """What an episode is measured by; sums over its steps."""
 
 STEP_METRICS = ("reward", *SIGNALS)
+STEP_LIMIT = 1.0
+"""Seconds that an agent may take a step of all rows, on average."""
+PATIENCE = 10
 
 
 @dataclass
@@ -95,40 +98,42 @@ def episode_plan(sessions: int, episodes: int | None, seed: int) -> npt.NDArray[
     return np.concatenate(keys)[:count]
 
 
-def play_shard(spec: BenchmarkSpec, name: str, seed: int) -> Shard | AgentError:
+def play_shard(spec: BenchmarkSpec, name: str, seed: int, step_limit: float = STEP_LIMIT) -> Shard | AgentError:
     """Let one agent play one seed's episodes.
 
     Args:
         spec: The benchmark.
         name: The agent as typed.
         seed: Number of the evaluation seed.
+        step_limit: Seconds that the agent may take a step of all rows, on average.
 
     Returns:
         The shard, or what the agent did wrong.
     """
     try:
-        with _blaming(name):
+        with _blaming(spec, name):
             agent = make_agent(name, reward_weights=dict(spec.reward_weights))
             if hasattr(agent, "fit"):
                 agent.fit(find_store(spec.store), seed=seed)
-        return _Play(spec, name, agent, seed).run()
+        return _Play(spec, name, agent, seed, step_limit).run()
     except AgentError as error:
         return error
 
 
 @contextmanager
-def _blaming(name: str) -> Iterator[None]:
+def _blaming(spec: BenchmarkSpec, name: str) -> Iterator[None]:
     """Whatever goes wrong in an agent's code is the agent's fault, with the place where it happened."""
+    where = f"agent {name} in {ENVIRONMENTS[spec.env]}"
     try:
         yield
-    except AgentError:
-        raise
+    except AgentError as error:
+        there = error.where if error.where and name not in error.where else None
+        problem = f"{there}: {error.problem}" if there else error.problem
+        raise AgentError(problem, where=where, remedy=error.remedy) from error
+    except SvsimError as error:
+        raise AgentError(str(error), where=where) from error
     except Exception as error:
-        frame = traceback.extract_tb(error.__traceback__)[-1]
-        message = " ".join(f"{type(error).__name__}: {error}".split())
-        raise AgentError(
-            f"{message} ({Path(frame.filename).name}, line {frame.lineno})", where=f"agent {name}"
-        ) from error
+        raise AgentError(described(error), where=where) from error
 
 
 def make_environment(spec: BenchmarkSpec, rows: int, *, privileged: bool = False) -> BatchEnv:
@@ -148,8 +153,9 @@ def make_environment(spec: BenchmarkSpec, rows: int, *, privileged: bool = False
 class _Play:
     """The episodes of a shard, played B at a time: row r plays the r-th, the (r + B)-th and so on."""
 
-    def __init__(self, spec: BenchmarkSpec, name: str, agent: Agent, seed: int) -> None:
-        self.name, self.agent, self.seed = name, agent, seed
+    def __init__(self, spec: BenchmarkSpec, name: str, agent: Agent, seed: int, step_limit: float) -> None:
+        self.spec, self.name, self.agent, self.seed, self.step_limit = spec, name, agent, seed, step_limit
+        self.steps, self.seconds = 0, 0.0
         store = find_store(spec.store)
         self.plan = episode_plan(make_environment(spec, 1).sessions, spec.episodes, seed)
         self.rows = min(spec.num_envs, len(self.plan))
@@ -167,7 +173,7 @@ class _Play:
         # What fills up the last turn is played and not counted.
         queue = np.resize(self.plan, (self.queue_length, self.rows))
         observation, info = self.env.reset(seed=self.seed, options={"episodes": queue})
-        with _blaming(self.name):
+        with self._agents_turn():
             self.agent.reset(observation, info, seed=self.seed)
         turn = np.zeros(self.rows, dtype=np.int64)
         step = np.zeros(self.rows, dtype=np.int64)
@@ -181,8 +187,9 @@ class _Play:
             following, reward, terminated, truncated, info = self.env.step(action)
             self._count(observation, action, reward, info, step, counted)
             began = terminated | truncated
-            with _blaming(self.name):
+            with self._agents_turn():
                 self.agent.observe(observation, action, reward, following, terminated, truncated, info, began)
+            self._check_pace()
             if began.any():
                 self._close(episode[began & counted], np.flatnonzero(began & counted), info["final_info"])
             turn += began
@@ -191,19 +198,45 @@ class _Play:
         return self._shard()
 
     def _act(self, observation: dict[str, Array]) -> Array:
-        with _blaming(self.name):
+        with self._agents_turn():
             action = np.asarray(self.agent.act(observation))
+            mask = observation["action_mask"]
             if action.shape != (self.rows,) or action.dtype.kind not in "iu":
                 raise AgentError(
-                    f"expected whole numbers of shape ({self.rows},) from act, found {action.dtype} of {action.shape}",
-                    where=f"agent {self.name}",
+                    f"expected whole numbers of shape ({self.rows},), found {action.dtype} of shape {action.shape}",
+                    where="act",
                 )
-            slots = observation["action_mask"].shape[1]
-            if action.min() < 0 or action.max() >= slots:
+            outside = np.flatnonzero((action < 0) | (action >= mask.shape[1]))
+            if len(outside):
                 raise AgentError(
-                    f"expected slots from 0 to {slots - 1} from act, found others", where=f"agent {self.name}"
+                    f"expected slots from 0 to {mask.shape[1] - 1}, found {action[outside[0]]} in row {outside[0]}",
+                    where="act",
+                )
+            empty = np.flatnonzero(mask[np.arange(self.rows), action] == 0)
+            if len(empty):
+                raise AgentError(
+                    f"expected a slot that action_mask allows, found slot {action[empty[0]]} in row {empty[0]}",
+                    where="act",
                 )
         return action.astype(np.int64, copy=False)
+
+    @contextmanager
+    def _agents_turn(self) -> Iterator[None]:
+        began = time.perf_counter()
+        with _blaming(self.spec, self.name):
+            yield
+        self.seconds += time.perf_counter() - began
+
+    def _check_pace(self) -> None:
+        """One slow step is forgiven, ten are not."""
+        self.steps += 1
+        if self.seconds > max(self.steps, PATIENCE) * self.step_limit:
+            with _blaming(self.spec, self.name):
+                raise AgentError(
+                    f"expected at most {self.step_limit:g} s a step of {self.rows} rows, found"
+                    f" {self.seconds / self.steps:.1f} s over {self.steps} steps",
+                    remedy="raise --step-limit or lower --num-envs",
+                )
 
     def _count(
         self,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import hashlib
 import json
@@ -14,7 +15,7 @@ from typing import Any, Literal
 from svsim._version import __version__
 from svsim.agents.registry import make_agent, parse_agent
 from svsim.data.store import FeedStore
-from svsim.errors import OptionError
+from svsim.errors import AgentError, OptionError
 from svsim.signals import reward_weights
 from svsim.world.presets import find_store
 
@@ -93,11 +94,14 @@ class BenchmarkSpec:
     def check_agents(self) -> None:
         """Make every agent once, so that a wrong name or option shows before anything runs.
 
+        One whose own code fails is left to its turn: the others are played.
+
         Raises:
-            SvsimError: An agent cannot be made.
+            SvsimError: A name, an option or a run is wrong.
         """
         for name in self.all_agents:
-            make_agent(name, reward_weights=dict(self.reward_weights))
+            with contextlib.suppress(AgentError):
+                make_agent(name, reward_weights=dict(self.reward_weights))
 
     def content(self) -> dict[str, Any]:
         """What `spec.json` says: the settings, the store's fingerprint, files of agents, versions; no times, no places."""
@@ -105,7 +109,7 @@ class BenchmarkSpec:
         settings["agents"] = list(self.all_agents)
         settings["reward_weights"] = dict(self.reward_weights)
         del settings["rails"]
-        files = {name: files for name in self.all_agents if (files := parse_agent(name).files)}
+        files = {name: files for name in self.all_agents if (files := [*filter(Path.is_file, parse_agent(name).files)])}
         return {
             **settings,
             "store": find_store(self.store).fingerprint,

@@ -7,8 +7,11 @@ from dataclasses import dataclass
 from typing import Any
 
 from svsim.cli.output import console, print_json
+from svsim.errors import AgentError
 
 __all__ = ["Agents"]
+
+UNCUT = 1_000
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -26,7 +29,13 @@ class Agents:
 
         listed: list[dict[str, Any]] = []
         for name, target in agent_names().items():
-            found = agent_class(target)
+            try:
+                found = agent_class(target)
+            except AgentError as error:
+                listed.append(
+                    {"name": name, "class": target, "error": str(error), "required": [], "summary": str(error)}
+                )
+                continue
             required = required_options(found)
             options = {
                 key: parameter.default
@@ -39,7 +48,13 @@ class Agents:
             print_json(listed)
             return
         table = Table(box=None, pad_edge=False, show_header=False)
-        for agent in listed:
-            needed = "&".join(f"{option}=…" for option in agent["required"])
-            table.add_row(f"{agent['name']}?{needed}" if needed else agent["name"], agent["summary"])
-        console().print(table)
+        names = [
+            "?".join(filter(None, [agent["name"], "&".join(f"{option}=…" for option in agent["required"])]))
+            for agent in listed
+        ]
+        table.add_column(no_wrap=True, min_width=max(map(len, names)))
+        table.add_column(no_wrap=True, overflow="ellipsis")
+        for name, agent in zip(names, listed, strict=True):
+            table.add_row(name, agent["summary"])
+        # Whole lines for other programs; a terminal cuts them at its edge.
+        console(piped=UNCUT).print(table)

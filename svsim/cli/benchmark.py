@@ -54,7 +54,9 @@ class Benchmark:
     """The environment."""
     agents: str = "all"
     """Agents with commas between them (see `svsim agents`): name, module:Class or file.py:Class, each with
-    ?key=value&key=value; or all: every agent that needs no trained run."""
+    ?key=value&key=value; all stands for every agent that needs no trained run, and for those of --runs."""
+    runs: Path | None = None
+    """Folder of trained runs: each of them joins all."""
     rails: bool = True
     """Add the rails that are not named: random, popularity, logged, oracle."""
     episodes: int | None = None
@@ -81,6 +83,8 @@ class Benchmark:
     """Weight of each signal in the reward."""
     num_envs: int = 64
     """Episodes played side by side; an online learner's results depend on it."""
+    step_limit: float = 1.0
+    """Seconds that an agent may take a step of all environments, on average; a slower one has failed."""
     json: bool = False
     """Print the records of results.json as one JSON document."""
 
@@ -97,6 +101,7 @@ class Benchmark:
                 self.out,
                 executor=make_executor(self.executor, self.workers),
                 progress=lambda done, whole, _: progress("agents × seeds", done, whole),
+                step_limit=self.step_limit,
             )
         if self.json:
             print_json(results.records)
@@ -108,11 +113,17 @@ class Benchmark:
             raise OptionError("; ".join(results.failed), where="--agents", remedy="the other agents' results were kept")
 
     def _spec(self) -> BenchmarkSpec:
-        from svsim.agents.registry import ready_agents, split_names
+        from svsim.agents.registry import ready_agents, split_names, trained_agents
         from svsim.benchmark import BenchmarkSpec
         from svsim.signals import reward_weights
 
-        agents = ready_agents() if self.agents == "all" else split_names(self.agents)
+        agents = split_names(self.agents)
+        if "all" in agents:
+            trained = [] if self.runs is None else trained_agents(self.runs)
+            every = [name for name in (*ready_agents(), *trained) if name not in agents]
+            agents[agents.index("all") : agents.index("all") + 1] = every
+        elif self.runs is not None:
+            raise OptionError("expected all among --agents, since it joins them", where="--runs")
         return BenchmarkSpec(
             store=self.store,
             env=self.env,

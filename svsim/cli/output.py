@@ -16,11 +16,11 @@ __all__ = ["console", "print_json", "task_progress"]
 PIPED_WIDTH = 120
 
 
-def console() -> Console:
-    """A console on stdout; as wide as the terminal, or wide enough for the tables where there is none."""
+def console(piped: int = PIPED_WIDTH) -> Console:
+    """A console on stdout; as wide as the terminal, or `piped` columns wide where there is none."""
     from rich.console import Console
 
-    return Console(width=None if sys.stdout.isatty() else PIPED_WIDTH, highlight=False)
+    return Console(width=None if sys.stdout.isatty() else piped, highlight=False)
 
 
 def print_json(document: Any) -> None:

@@ -261,7 +261,7 @@ def _sums_of(store: FeedStore, rows: Array) -> dict[str, Array]:
     return sums
 
 
-def smoothed(total: Array, count: Array, mean: float) -> Array:
+def smoothed(total: Array, count: Array, mean: float | Array) -> Array:
     """(total + m · mean) / (count + m) with m = `PSEUDO_PLAYS`."""
     return np.asarray((total + PSEUDO_PLAYS * mean) / (count + PSEUDO_PLAYS))
 

@@ -67,8 +67,8 @@ def test_by_entry_point(monkeypatch: pytest.MonkeyPatch) -> None:
     [
         ("rando", UnknownNameError, "did you mean random"),
         ("random?seed", OptionError, "expected key=value"),
-        ("random?seed=1", AgentError, "expected options among none, found 'seed'"),
-        ("epsilon-greedy?eps=1", AgentError, "expected options among epsilon"),
+        ("random?seed=1", OptionError, "expected options among none, found 'seed'"),
+        ("epsilon-greedy?eps=1", OptionError, "expected options among epsilon"),
         ("no.such.module:Agent", AgentError, "could not import"),
         ("svsim.agents.rails:Nobody", AgentError, "expected a class 'Nobody'"),
         ("svsim.errors:SvsimError", AgentError, "expected a subclass"),

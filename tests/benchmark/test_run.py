@@ -18,7 +18,7 @@ from svsim.benchmark.executors import make_executor
 from svsim.benchmark.shard import Shard, episode_plan, play_shard
 from svsim.data import FeedStore
 from svsim.envs import ReplayVectorEnv
-from svsim.errors import AgentError, OptionError, OutputError, StoreError, UnknownNameError
+from svsim.errors import OptionError, OutputError, StoreError, UnknownNameError
 
 AGENTS = ("random", "popularity", "logged", "oracle", "epsilon-greedy", "linucb")
 
@@ -241,7 +241,7 @@ def test_two_processes_do_not_write_one_folder(store: FeedStore, tmp_path: Path)
         ({"agents": (), "rails": False}, OptionError),
         ({"reward_weights": {"x": 1}}, OptionError),
         ({"agents": ("nobody",)}, UnknownNameError),
-        ({"agents": ("random?x=1",)}, AgentError),
+        ({"agents": ("random?x=1",)}, OptionError),
         ({"candidates": 10_000}, OptionError),
     ],
 )

@@ -56,7 +56,10 @@ def test_json_is_one_document(capsys: pytest.CaptureFixture[str], standin_files:
 def test_lists(capsys: pytest.CaptureFixture[str]) -> None:
     _, out, _ = run(capsys, "agents")
     assert [line.split()[0] for line in out.splitlines()] == [
-        "random", "popularity", "logged", "oracle", "epsilon-greedy", "linucb", "sasrec4sv?run=…"
+        "random", "popularity", "logged", "oracle", "epsilon-greedy", "ucb1", "kl-ucb", "thompson-beta",
+        "thompson-gaussian", "explore-then-commit", "linucb", "lints", "logistic-thompson", "neural-linear", "mmr",
+        "user-group", "provider-exposure", "explore", "sasrec4sv?run=…", "ppo?run=…", "maskable-ppo?run=…", "a2c?run=…",
+        "dqn?run=…",
     ]  # fmt: skip
     assert run(capsys, "envs")[1].startswith("svsim/Replay-v0")
     assert run(capsys, "--version") == (0, f"svsim {__version__}\n", "")

@@ -1,0 +1,1 @@
+"""Wrappers that change what an agent's scores would serve: for diversity, user groups, providers, exploration."""
