@@ -104,23 +104,29 @@ def learn(
     assert isinstance(space, gym.spaces.Dict)
     layout = Layout.of(space.spaces)
     told = json.loads(json.dumps({**manifest, "training": training.as_dict(), "layout": vars(layout)}))
-    if _claim(out, told):
+    if _finished(out, told):
         return
+    face = FeedVecEnv(env, ids=training.policy == "trunk")
+    try:
+        model = CLASSES[training.algo](
+            policy_class(training.algo, training.policy),
+            face,
+            policy_kwargs=policy_options(training.as_dict(), layout, store),
+            seed=training.seed,
+            device="cpu",
+            tensorboard_log=str(out / "tensorboard"),
+            **training.options,
+        )
+    except (TypeError, ValueError, AssertionError) as error:
+        problem = " ".join(str(error).split())
+        raise OptionError(f"{training.algo} does not take these options: {problem}", where="options") from error
+    with as_output_error(out):
+        out.mkdir(parents=True, exist_ok=True)
     with locked(out):
-        face = FeedVecEnv(env, ids=training.policy == "trunk")
-        try:
-            model = CLASSES[training.algo](
-                policy_class(training.algo, training.policy),
-                face,
-                policy_kwargs=policy_options(training.as_dict(), layout, store),
-                seed=training.seed,
-                device="cpu",
-                tensorboard_log=str(out / "tensorboard"),
-                **training.options,
-            )
-        except (TypeError, ValueError, AssertionError) as error:
-            problem = " ".join(str(error).split())
-            raise OptionError(f"{training.algo} does not take these options: {problem}", where="--options") from error
+        # What cannot be made has left no folder.
+        if not (out / CONFIG).exists():
+            with as_output_error(out):
+                write_config(out, told)
         watch = _Watch(out, judged, face, training, progress or (lambda *_: None))
         watch.resume(model)
         rest = training.timesteps - model.num_timesteps
@@ -138,8 +144,8 @@ def learn(
         watch.finish()
 
 
-def _claim(out: Path, told: Mapping[str, Any]) -> bool:
-    """Make the folder this run's; whether it is finished already."""
+def _finished(out: Path, told: Mapping[str, Any]) -> bool:
+    """Whether the folder holds this very run, finished; refuses one that holds something else."""
     if (out / CONFIG).exists():
         found = read_config(out)
         differing = [name for name, value in told.items() if found.get(name) != value]
@@ -150,11 +156,8 @@ def _claim(out: Path, told: Mapping[str, Any]) -> bool:
                 remedy="name another folder, or remove it",
             )
         return (out / "metrics.json").exists()
-    if out.exists() and (not out.is_dir() or any(out.iterdir())):
+    if out.exists() and (not out.is_dir() or any(not entry.name.startswith(".") for entry in out.iterdir())):
         raise OutputError("expected a new or empty folder, found something else", where=str(out))
-    with as_output_error(out):
-        out.mkdir(parents=True, exist_ok=True)
-        write_config(out, told)
     return False
 
 
