@@ -22,6 +22,7 @@ __all__ = [
     "not_reset",
     "refuse_illegal",
     "row_of",
+    "rows_of",
 ]
 
 Array = npt.NDArray[Any]
@@ -92,19 +93,34 @@ def checked_render_mode(mode: RenderMode | None) -> RenderMode | None:
     return mode
 
 
-def row_of(info: dict[str, Any], row: int) -> dict[str, Any]:
-    """One row of info arrays as a single environment's info: numbers, texts and flags as Python's, vectors as arrays.
+def rows_of(info: dict[str, Any]) -> list[dict[str, Any]]:
+    """Info arrays as a single environment's info for each row: numbers, texts and flags as Python's, vectors as arrays.
 
     Masks are left out, and so is a propensity that is not known.
     """
-    values: dict[str, Any] = {}
-    for name, value in info.items():
-        if name.startswith("_"):
-            continue
-        if isinstance(value, dict):
-            values[name] = row_of(value, row)
-        else:
-            values[name] = value[row].item() if value.ndim == 1 else value[row]
-    if math.isnan(values.get("propensity", 0.0)):
-        del values["propensity"]
-    return values
+    names = [name for name in info if not name.startswith("_")]
+    columns = [_column(info[name]) for name in names]
+    rows = [dict(zip(names, values, strict=True)) for values in zip(*columns, strict=True)]
+    for row in rows:
+        if math.isnan(row.get("propensity", 0.0)):
+            del row["propensity"]
+    return rows
+
+
+def _column(values: Any) -> list[Any]:
+    """The rows' values of one name; by column, since one by one they would take as long as the kernel."""
+    if isinstance(values, dict):
+        return rows_of(values)
+    column: list[Any] = values.tolist() if values.ndim == 1 else list(values)
+    return column
+
+
+def row_of(info: dict[str, Any], row: int) -> dict[str, Any]:
+    """One row of info arrays, as `rows_of` gives it."""
+    return rows_of(_part(info, row))[0]
+
+
+def _part(info: dict[str, Any], row: int) -> dict[str, Any]:
+    return {
+        name: _part(value, row) if isinstance(value, dict) else value[row : row + 1] for name, value in info.items()
+    }

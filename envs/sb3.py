@@ -23,7 +23,7 @@ from stable_baselines3.common.vec_env import VecEnv
 import svsim  # noqa: F401 - registers the environments that FeedVecEnv makes by name
 from svsim.data.features import bounds
 from svsim.envs.batch import BatchEnv
-from svsim.envs.faces import row_of
+from svsim.envs.faces import rows_of
 from svsim.errors import OptionError
 from svsim.names import CANDIDATE_FEATURES, HISTORY_FEATURES, LEAKY_CANDIDATE_FEATURES
 
@@ -154,7 +154,7 @@ class FeedVecEnv(VecEnv):  # type: ignore[misc] # stable-baselines3 is not typed
     def reset(self) -> dict[str, Array]:
         """Open a new episode in every row, with the seeds and options that were set."""
         observation, infos = self.vector.reset(seed=self._seeds, options=_row_options(self._options))
-        self.reset_infos = [row_of(infos, row) for row in range(self.num_envs)]
+        self.reset_infos = rows_of(infos)
         self._reset_seeds()
         self._reset_options()
         return self._flatten(observation, (self.num_envs,))
@@ -172,15 +172,14 @@ class FeedVecEnv(VecEnv):  # type: ignore[misc] # stable-baselines3 is not typed
         observation, reward, terminated, truncated, infos = self.vector.step(self._actions)
         done = terminated | truncated
         final, final_info = infos.pop("final_obs", None), infos.pop("final_info", None)
-        rows = []
-        for row in range(self.num_envs):
-            info = row_of(infos if not done[row] else final_info, row)
-            if done[row]:
-                assert final is not None
+        rows = rows_of(infos)
+        if final_info is not None:
+            ended = rows_of(final_info)
+            for row in np.flatnonzero(done):
+                info = rows[row] = ended[row]
                 info["terminal_observation"] = self._flatten(final[row], ())
                 info["TimeLimit.truncated"] = bool(truncated[row] and not terminated[row])
                 info["episode"] = self._episode(info["episode_metrics"])
-            rows.append(info)
         return self._flatten(observation, (self.num_envs,)), reward.astype(np.float32), done, rows
 
     def _episode(self, metrics: dict[str, Any]) -> dict[str, Any]:

@@ -398,7 +398,7 @@ def figures(store: FeedStore, code: dict[str, Any], right: dict[str, Any], out: 
     axes[1].boxplot([z[minute == m] for m in groups], tick_labels=names, showfliers=False)
     axes[1].axhline(store.wtg.threshold, color="C3", linewidth=1)
     axes[1].set(
-        xlabel="duration in minutes", ylabel="z-score", title="normalised within the group; relevant above the line"
+        xlabel="duration in minutes", ylabel="z-score", title="within the group; relevant above the line"
     )
     figure.savefig(out / "figure4.png", dpi=150)
     plt.close(figure)
@@ -426,6 +426,7 @@ def figures(store: FeedStore, code: dict[str, Any], right: dict[str, Any], out: 
         axes[0].set(xlabel="epoch", ylabel="loss", title=f"{title}: authors' code")
         axes[1].set(xlabel="epoch", ylabel="loss", title=f"{title}: corrected")
         for axis in axes:
+            axis.xaxis.get_major_locator().set_params(integer=True)
             axis.legend()
         figure.savefig(out / f"figure{number}.png", dpi=150)
         plt.close(figure)
