@@ -21,6 +21,7 @@ ORDER = [
     ("envs",),
     ("agents",),
     ("testing", "benchmark"),
+    ("export",),
     ("cli",),
 ]
 RANK = {room: number for number, rooms in enumerate(ORDER) for room in rooms}

@@ -18,6 +18,7 @@ from svsim.cli.agents import Agents
 from svsim.cli.benchmark import Benchmark
 from svsim.cli.data_describe import Describe
 from svsim.cli.data_download import Download
+from svsim.cli.data_export import Export
 from svsim.cli.data_prepare import Prepare
 from svsim.cli.data_synth import Synth
 from svsim.cli.demo import Demo
@@ -42,6 +43,7 @@ class Data:
         | Annotated[Download, subcommand("download")]
         | Annotated[Prepare, subcommand("prepare")]
         | Annotated[Describe, subcommand("describe")]
+        | Annotated[Export, subcommand("export")]
     )
 
     def run(self) -> None:
