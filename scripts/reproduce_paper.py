@@ -397,9 +397,7 @@ def figures(store: FeedStore, code: dict[str, Any], right: dict[str, Any], out: 
     axes[0].set(xlabel="duration in minutes", ylabel="watch time in s", title="grouped by duration")
     axes[1].boxplot([z[minute == m] for m in groups], tick_labels=names, showfliers=False)
     axes[1].axhline(store.wtg.threshold, color="C3", linewidth=1)
-    axes[1].set(
-        xlabel="duration in minutes", ylabel="z-score", title="within the group; relevant above the line"
-    )
+    axes[1].set(xlabel="duration in minutes", ylabel="z-score", title="within the group; relevant above the line")
     figure.savefig(out / "figure4.png", dpi=150)
     plt.close(figure)
 

@@ -1,0 +1,34 @@
+"""The agent keeps svsim's contract, and knows what it should."""
+
+import gymnasium as gym
+import numpy as np
+import pytest
+from svsim_duration_agent import DurationAgent
+
+from svsim.errors import OptionError
+from svsim.testing import check_agent
+from svsim.world import find_store
+
+
+def test_conformance() -> None:
+    store = find_store("tiny")
+    agent = DurationAgent(bins=5)
+    agent.fit(store, seed=0)
+    env = gym.make_vec("svsim:svsim/Replay-v0", num_envs=4, vectorization_mode="vector_entry_point", store=store,
+                       candidates=5)  # fmt: skip
+    check_agent(agent, env)
+
+
+def test_one_bin_is_the_overall_mean() -> None:
+    """With a single bin every video is worth the mean training reward."""
+    store = find_store("tiny")
+    agent = DurationAgent(bins=1, reward_weights={"wtr": 1})
+    agent.fit(store, seed=0)
+    rows = store.split_rows("train")
+    wtr = np.minimum(store.events["play_time_ms"][rows] / store.events["duration_ms"][rows], 1)
+    assert agent.mean == pytest.approx([wtr.mean()], rel=1e-5)
+
+
+def test_impossible_options() -> None:
+    with pytest.raises(OptionError, match="expected at least 1"):
+        DurationAgent(bins=0)
