@@ -35,7 +35,9 @@ class DurationAgent(ScoringAgent):
         """Take the mean reward of each bin from the training split."""
         values = training_values(store, self.reward_weights)
         seen = np.flatnonzero(values.plays)
-        duration = np.log1p(np.nan_to_num(np.asarray(store.videos["video_duration"], dtype=float)[seen]) / 1e3)
+        seconds = np.nan_to_num(np.asarray(store.videos["video_duration"], dtype=float)[seen]) / 1e3
+        # As observations have it: an edge that was rounded otherwise would put its own video in the bin below.
+        duration = np.log1p(seconds).astype(np.float32)
         order = np.argsort(duration, kind="stable")
         share = np.cumsum(values.plays[seen][order]) / values.plays.sum()
         inner = np.searchsorted(share, np.arange(1, self.bins) / self.bins)
