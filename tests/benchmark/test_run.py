@@ -299,10 +299,12 @@ def test_the_real_log_ranks_the_rails(real_store: FeedStore) -> None:
 
 
 INTERRUPTED = """
-import sys
+import signal, sys
 from svsim.benchmark import BenchmarkSpec, ProcessExecutor, run
 
 if __name__ == "__main__":
+    # A shell that starts the suite in the background has it ignore interrupts.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
     spec = BenchmarkSpec(store=sys.argv[1], split="train", agents=("random",), candidates=5, seeds=60, rails=False)
     run(spec, sys.argv[2], executor=ProcessExecutor(2), progress=lambda *_: print("shard", flush=True))
 """

@@ -36,24 +36,17 @@ def test_an_installed_agent_has_a_name_everywhere(store: FeedStore, installed: d
     listed = json.loads(svsim(installed, "agents", "--json").stdout)
     (mine,) = [agent for agent in listed if agent["name"] == "duration"]
     assert mine["options"]["bins"] == 20
-    records = []
+    arguments = ("--store", store.path, "--agents", "duration?bins=4", "--candidates", 5, "--seeds", 2, "--no-rails")
+    kept = []
     for executor in ("serial", "processes"):
-        arguments = (
-            "--store",
-            store.path,
-            "--agents",
-            "duration?bins=4",
-            "--candidates",
-            5,
-            "--seeds",
-            2,
-            "--no-rails",
-        )
-        ran = svsim(installed, "benchmark", "--out", tmp_path / executor, *arguments, "--executor", executor, "--json")
+        ran = svsim(installed, "benchmark", "--out", tmp_path / executor, *arguments, "--executor", executor)
         assert (ran.returncode, ran.stderr) == (0, "")
-        records.append(json.loads(ran.stdout))
-    assert records[0] == records[1]
-    assert records[0][0]["metrics"]["reward"]["mean"] > 0
+        kept.append((tmp_path / executor / "results.json").read_bytes())
+        reward = json.loads(kept[-1])[0]["metrics"]["reward"]
+        assert reward["low"] < reward["mean"] < reward["high"]
+        (row, *_) = [line for line in ran.stdout.splitlines() if line.startswith(" duration?bins=4 ")]
+        assert f"{reward['mean']:.3f} [{reward['low']:.3f}, {reward['high']:.3f}]" in row
+    assert kept[0] == kept[1]
 
 
 def test_the_example_has_tests_that_pass(installed: dict[str, str]) -> None:

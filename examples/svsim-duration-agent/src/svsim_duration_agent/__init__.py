@@ -52,4 +52,4 @@ class DurationAgent(ScoringAgent):
         if self.mean is None:
             raise AgentError("expected fit(store, seed=…) before the first call", where="duration")
         duration = observation["candidates"][..., LOG_DURATION]
-        return self.mean[np.searchsorted(self.edges, duration, side="right")]
+        return np.asarray(self.mean[np.searchsorted(self.edges, duration, side="right")])
