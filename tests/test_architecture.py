@@ -18,6 +18,7 @@ ORDER = [
     ("data",),
     ("world",),
     ("models",),
+    ("response",),
     ("envs",),
     ("agents",),
     ("testing", "benchmark"),
