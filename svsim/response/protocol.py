@@ -87,7 +87,7 @@ class ResponseModel(Protocol):
         ...
 
     def advance(self, state: State, video: npt.NDArray[np.int64], feedback: dict[str, npt.NDArray[Any]]) -> State:
-        """The state after a video and its reaction; the clock moves on by the play time and a pause. Rows of video 0 stay."""
+        """The state after a video and its reaction; the clock moves on by play time and pause. Rows of video 0 stay."""
         ...
 
     def leave_probability(self, state: State) -> npt.NDArray[np.float64]:
