@@ -6,6 +6,7 @@
 if __name__ != "svsim.envs":
     raise ImportError("import this package as svsim.envs: `envs/` is the folder of svsim.envs")
 
+from svsim.envs.feed import FeedEnv, FeedVectorEnv
 from svsim.envs.replay import ReplayEnv, ReplayVectorEnv
 
-__all__ = ["ReplayEnv", "ReplayVectorEnv"]
+__all__ = ["FeedEnv", "FeedVectorEnv", "ReplayEnv", "ReplayVectorEnv"]

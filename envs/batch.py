@@ -8,10 +8,10 @@ from typing import Any
 import gymnasium as gym
 import numpy as np
 import numpy.typing as npt
-from gymnasium import spaces
 from gymnasium.vector import AutoresetMode, VectorEnv
 from gymnasium.vector.utils import batch_space
 
+from svsim.envs.actions import action_space, checked_actions, refuse_illegal
 from svsim.envs.faces import (
     RENDER_MODES,
     Episodes,
@@ -19,7 +19,6 @@ from svsim.envs.faces import (
     RenderMode,
     checked_render_mode,
     not_reset,
-    refuse_illegal,
     row_of,
 )
 from svsim.envs.render import feed_text, text_frame
@@ -57,7 +56,7 @@ class BatchEnv(VectorEnv[Observation, Array, Array]):
         self.copies = copy
         self._kept = None if copy else _Kept(self._rules.observation(), num_envs)
         self.single_observation_space = setup.observation_space
-        self.single_action_space = spaces.Discrete(self._rules.slots)
+        self.single_action_space = action_space(self._rules.slots, self._rules.slate)
         self.observation_space = batch_space(setup.observation_space, num_envs)
         self.action_space = batch_space(self.single_action_space, num_envs)
         self.render_mode = checked_render_mode(render_mode)
@@ -82,10 +81,10 @@ class BatchEnv(VectorEnv[Observation, Array, Array]):
         return self._observation(), infos
 
     def step(self, actions: Array) -> tuple[Observation, Array, Array, Array, dict[str, Any]]:
-        """Serve a slot in every row: observations, rewards, terminated, truncated, infos."""
+        """Serve a slot or a slate in every row: observations, rewards, terminated, truncated, infos."""
         if not self._episodes.started:
             raise not_reset()
-        slots = _slots(actions, self.num_envs, self._rules.slots)
+        slots = checked_actions(actions, self.num_envs, self._rules.slots, self._rules.slate)
         if self._setup.on_illegal == "raise":
             refuse_illegal(self._rules.action_masks, slots)
         outcome = self._rules.step(slots)
@@ -126,7 +125,7 @@ class BatchEnv(VectorEnv[Observation, Array, Array]):
         return [dict(zip(views, values, strict=True)) for values in columns]
 
     def action_masks(self) -> npt.NDArray[np.bool_]:
-        """(B, K) legal slots of the observations last returned."""
+        """(B, K) legal slots of the observations last returned; (B, S K) for slates."""
         return self._rules.action_masks
 
     def render(self) -> tuple[Any, ...] | None:
@@ -168,20 +167,6 @@ def _row_seeds(seed: int | Sequence[int | None] | None, rows: int) -> list[int |
     if len(seed) != rows:
         raise EnvironmentUsageError(f"expected {rows} seeds, found {len(seed)}", where="reset")
     return list(seed)
-
-
-def _slots(actions: Any, rows: int, slots: int) -> Array:
-    chosen = np.asarray(actions)
-    if chosen.shape != (rows,) or chosen.dtype.kind not in "iu":
-        raise EnvironmentUsageError(
-            f"expected whole numbers of shape ({rows},), found {chosen.dtype} of shape {chosen.shape}", where="step"
-        )
-    if chosen.min() < 0 or chosen.max() >= slots:
-        wrong = int(np.flatnonzero((chosen < 0) | (chosen >= slots))[0])
-        raise EnvironmentUsageError(
-            f"expected slots from 0 to {slots - 1}, found {int(chosen[wrong])} in row {wrong}", where="step"
-        )
-    return chosen.astype(np.int64, copy=False)
 
 
 def _masked(info: dict[str, Any], mask: npt.NDArray[np.bool_]) -> dict[str, Any]:

@@ -11,7 +11,7 @@ import numpy.typing as npt
 from svsim.errors import EnvironmentUsageError
 from svsim.randomness import keyed_hash, seed_key
 
-__all__ = ["EpisodeStream", "episode_keys"]
+__all__ = ["EpisodeStream", "choose_sessions", "episode_keys"]
 
 Keys = npt.NDArray[np.uint64]
 
@@ -80,3 +80,31 @@ def episode_keys(value: Any, rows: int) -> Keys:
             f"expected keys of shape ({rows},) or (M, {rows}), found {keys.shape}", where='options["episodes"]'
         )
     return keys.reshape(-1, rows)
+
+
+def choose_sessions(keys: Keys, users: npt.NDArray[Any], sessions: npt.NDArray[Any], owner: npt.NDArray[Any]) -> Keys:
+    """Keys near `keys` that play given sessions, where an episode plays session key modulo S.
+
+    Args:
+        keys: (B,) drawn keys.
+        users: (B,) users by the source's ids.
+        sessions: (B,) which of the user's sessions, from 0.
+        owner: (S,) user of each session by the source's id.
+
+    Raises:
+        EnvironmentUsageError: A user has no such session.
+    """
+    chosen = np.empty(len(keys), dtype=np.uint64)
+    for row, (user, session) in enumerate(zip(users.tolist(), sessions.tolist(), strict=True)):
+        own = np.flatnonzero(owner == user)
+        if not 0 <= session < len(own):
+            raise EnvironmentUsageError(
+                f"expected a session of user {user} from 0 to {len(own) - 1}, found {session}"
+                if len(own)
+                else f"user {user} has no session that is served here",
+                where="reset",
+            )
+        chosen[row] = own[session]
+    # Any key of the session will do; one near the drawn key keeps what else it decides random.
+    count = np.uint64(len(owner))
+    return np.asarray((keys >> np.uint64(1)) // count * count + chosen, dtype=np.uint64)

@@ -20,7 +20,6 @@ __all__ = [
     "RenderMode",
     "checked_render_mode",
     "not_reset",
-    "refuse_illegal",
     "row_of",
     "rows_of",
 ]
@@ -30,6 +29,8 @@ Observation = dict[str, Array]
 RenderMode = Literal["ansi", "rgb_array"]
 
 RENDER_MODES = ["ansi", "rgb_array"]
+
+_NAN_IF_NONE = ("propensity", "return_gap_h")
 
 
 class Episodes:
@@ -68,19 +69,6 @@ class Episodes:
         self._rules.begin(rows, self._stream.next(rows))
 
 
-def refuse_illegal(masks: npt.NDArray[np.bool_], actions: Array) -> None:
-    """Raise where an action (B,) is none that `masks` (B, K) allows."""
-    illegal = np.flatnonzero(~masks[np.arange(len(actions)), actions])
-    if len(illegal):
-        row = int(illegal[0])
-        legal = np.flatnonzero(masks[row]).tolist()
-        raise EnvironmentUsageError(
-            f"expected a legal slot of {legal}, found {int(actions[row])} in row {row}",
-            where="step",
-            remedy='mask the choice with action_masks(), or make the environment with on_illegal="penalise"',
-        )
-
-
 def not_reset() -> EnvironmentUsageError:
     """What is raised by calls before the first reset."""
     return EnvironmentUsageError("expected reset() before the first call", where="environment")
@@ -96,14 +84,16 @@ def checked_render_mode(mode: RenderMode | None) -> RenderMode | None:
 def rows_of(info: dict[str, Any]) -> list[dict[str, Any]]:
     """Info arrays as a single environment's info for each row: numbers, texts and flags as Python's, vectors as arrays.
 
-    Masks are left out, and so is a propensity that is not known.
+    Masks are left out, and so are a propensity that is not known and the gap of a user who was not away.
     """
     names = [name for name in info if not name.startswith("_")]
     columns = [_column(info[name]) for name in names]
     rows = [dict(zip(names, values, strict=True)) for values in zip(*columns, strict=True)]
     for row in rows:
-        if math.isnan(row.get("propensity", 0.0)):
-            del row["propensity"]
+        for name in _NAN_IF_NONE:
+            # Gymnasium's checker takes NaN for a difference.
+            if name in row and math.isnan(row[name]):
+                del row[name]
     return rows
 
 

@@ -7,19 +7,16 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from svsim.data.features import MAX_MINUTES
+from svsim.envs.episodes import choose_sessions
 from svsim.envs.rules import Rules, Step
 from svsim.envs.tape import METRICS, Tape
 from svsim.envs.window import HistoryWindow
-from svsim.errors import EnvironmentUsageError
 from svsim.names import FEEDBACK, HISTORY_FEATURES
 from svsim.randomness import keyed_hash
 
 __all__ = ["ReplayRules"]
 
 Array = npt.NDArray[Any]
-
-_MINUTES = HISTORY_FEATURES.index("minutes_before")
 
 
 class ReplayRules(Rules):
@@ -101,7 +98,7 @@ class ReplayRules(Rules):
         session = (keys % np.uint64(len(tape))).astype(np.int64)
         first, length, user = tape.first[session], tape.length[session], tape.user[session]
         self._deal(rows, keys, first, length)
-        self._recall(rows, session)
+        self._window.fill(rows, *tape.past.recall(session, self._window.length))
         self._user[rows] = tape.user_features[user]
         self._user_id[rows, 0] = user
         self._next[rows] = first + np.minimum(length, self.slots)
@@ -123,19 +120,6 @@ class ReplayRules(Rules):
         self._candidates[rows] = self.tape.candidates.take(videos, axis=0)
         self._video[rows] = self.tape.video.take(videos)
         self._author[rows] = self.tape.author.take(videos)
-
-    def _recall(self, rows: Array, session: Array) -> None:
-        """Fill the windows with what the users saw before."""
-        tape, length = self.tape, self._window.length
-        back = np.arange(-length, 0)
-        n_past = tape.n_past[session]
-        event = (tape.past[session] + n_past)[:, None] + back
-        event[back < -n_past[:, None]] = -1
-        features = tape.history.take(event, axis=0)
-        before = tape.start_minute[session][:, None] - tape.history_minute.take(event)
-        # Empty places stay zero; nothing lies further back than the feature's bound.
-        np.copyto(features[..., _MINUTES], np.minimum(before, MAX_MINUTES), where=event >= 0, casting="same_kind")
-        self._window.fill(rows, features, tape.history_video.take(event), tape.history_author.take(event))
 
     def step(self, actions: Array) -> Step:
         """Serve slot `actions[b]` in every row b; (B,) int64 within [0, K)."""
@@ -197,17 +181,4 @@ class ReplayRules(Rules):
         Raises:
             EnvironmentUsageError: The user has no such session here.
         """
-        chosen = np.empty(len(keys), dtype=np.uint64)
-        for row, (user, session) in enumerate(zip(users.tolist(), sessions.tolist(), strict=True)):
-            own = np.flatnonzero(self.tape.user_id[self.tape.user] == user)
-            if not 0 <= session < len(own):
-                raise EnvironmentUsageError(
-                    f"expected a session of user {user} from 0 to {len(own) - 1}, found {session}"
-                    if len(own)
-                    else f"user {user} has no session that is served here",
-                    where="reset",
-                )
-            chosen[row] = own[session]
-        # Any key of the session will do; one near the drawn key keeps the places of the videos random.
-        count = np.uint64(len(self.tape))
-        return (keys >> np.uint64(1)) // count * count + chosen
+        return choose_sessions(keys, users, sessions, self.tape.user_id[self.tape.user])

@@ -31,16 +31,18 @@ class Rules(ABC):
 
     Attributes:
         rows: B.
-        slots: K, the actions of each row.
+        slots: K, what each place of an action may be.
+        slate: S, places of an action; an action is a number where it is 1.
     """
 
     rows: int
     slots: int
+    slate: int = 1
 
     @property
     @abstractmethod
     def action_masks(self) -> npt.NDArray[np.bool_]:
-        """(B, K) legal slots, a new array."""
+        """(B, K) legal slots, a new array; (B, S K) for slates, each place's one after another."""
 
     @abstractmethod
     def observation(self) -> dict[str, Array]:
@@ -64,7 +66,7 @@ class Rules(ABC):
 
     @abstractmethod
     def step(self, actions: Array) -> Step:
-        """Serve slot `actions[b]` in every row b; (B,) int64 within [0, K). Ended rows wait for `begin`."""
+        """Serve `actions[b]` in every row b; int64 within [0, K), (B,) or (B, S). Ended rows wait for `begin`."""
 
     @abstractmethod
     def episode_metrics(self) -> dict[str, Array]:

@@ -9,6 +9,7 @@ import numpy as np
 import numpy.typing as npt
 from gymnasium import spaces
 
+from svsim.envs.actions import action_space, checked_action, refuse_illegal
 from svsim.envs.faces import (
     RENDER_MODES,
     Episodes,
@@ -16,7 +17,6 @@ from svsim.envs.faces import (
     RenderMode,
     checked_render_mode,
     not_reset,
-    refuse_illegal,
     row_of,
 )
 from svsim.envs.render import feed_text, text_frame
@@ -43,7 +43,7 @@ class SingleEnv(gym.Env[Observation, Any]):
         self._rules = setup.rules(1)
         self._episodes = Episodes(self._rules)
         self.observation_space = cast(spaces.Space[Observation], setup.observation_space)
-        self.action_space = spaces.Discrete(self._rules.slots)
+        self.action_space = action_space(self._rules.slots, self._rules.slate)
         self.render_mode = checked_render_mode(render_mode)
         self.skipped_sessions = setup.skipped_sessions
         self.sessions = setup.sessions
@@ -63,14 +63,14 @@ class SingleEnv(gym.Env[Observation, Any]):
         return self._observation(), info
 
     def step(self, action: Any) -> tuple[Observation, float, bool, bool, dict[str, Any]]:
-        """Serve a slot: observation, reward, terminated, truncated, info."""
+        """Serve a slot or a slate: observation, reward, terminated, truncated, info."""
         if not self._episodes.started:
             raise not_reset()
         if self._over:
             raise EnvironmentUsageError(
                 "expected reset() after the end of an episode, found step()", where="environment"
             )
-        slot = _slot(action, self._rules.slots)
+        slot = checked_action(action, self._rules.slots, self._rules.slate)
         if self._setup.on_illegal == "raise":
             refuse_illegal(self._rules.action_masks, slot)
         outcome = self._rules.step(slot)
@@ -90,7 +90,7 @@ class SingleEnv(gym.Env[Observation, Any]):
         return self._setup.pool
 
     def action_masks(self) -> npt.NDArray[np.bool_]:
-        """(K,) legal slots, by MaskablePPO's convention."""
+        """(K,) legal slots by MaskablePPO's convention; (S K,) for slates."""
         masks: npt.NDArray[np.bool_] = self._rules.action_masks[0]
         return masks
 
@@ -106,13 +106,3 @@ class SingleEnv(gym.Env[Observation, Any]):
 
     def _observation(self) -> Observation:
         return {name: values[0].copy() for name, values in self._rules.observation().items()}
-
-
-def _slot(action: Any, slots: int) -> Array:
-    try:
-        slot = np.asarray(action)
-        if slot.size != 1 or slot.dtype.kind not in "iu" or not 0 <= int(slot.reshape(())) < slots:
-            raise ValueError
-    except (TypeError, ValueError) as error:
-        raise EnvironmentUsageError(f"expected a slot from 0 to {slots - 1}, found {action!r}", where="step") from error
-    return slot.reshape(1).astype(np.int64)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 from gymnasium import spaces
 
@@ -12,31 +14,39 @@ __all__ = ["observation_space"]
 
 
 def observation_space(
-    *, candidates: int, history: int, candidate_features: tuple[str, ...], n_users: int, n_videos: int, n_authors: int
+    *,
+    candidates: int | None,
+    history: int,
+    candidate_features: tuple[str, ...],
+    n_users: int,
+    n_videos: int,
+    n_authors: int,
+    mask: int | None = None,
 ) -> spaces.Dict:
     """The observation of one environment, every bound finite.
 
     Args:
-        candidates: K.
+        candidates: K; None leaves the candidates out.
         history: L.
         candidate_features: Names of the C features of a candidate.
         n_users: Largest dense user id.
         n_videos: Largest dense video id.
         n_authors: Largest dense author id.
+        mask: Length of the mask; by default K, needed without candidates.
     """
-    return spaces.Dict(
-        {
-            "user": spaces.Box(-USER_BOUND, USER_BOUND, (len(USER_FEATURES),), np.float32),
-            "user_id": _ids(n_users, 1),
-            "history": _features(HISTORY_FEATURES, history),
-            "history_video": _ids(n_videos, history),
-            "history_author": _ids(n_authors, history),
-            "candidates": _features(candidate_features, candidates),
-            "candidate_video": _ids(n_videos, candidates),
-            "candidate_author": _ids(n_authors, candidates),
-            "action_mask": spaces.Box(0, 1, (candidates,), np.int8),
-        }
-    )
+    boxes: dict[str, spaces.Space[Any]] = {
+        "user": spaces.Box(-USER_BOUND, USER_BOUND, (len(USER_FEATURES),), np.float32),
+        "user_id": _ids(n_users, 1),
+        "history": _features(HISTORY_FEATURES, history),
+        "history_video": _ids(n_videos, history),
+        "history_author": _ids(n_authors, history),
+    }
+    if candidates is not None:
+        boxes["candidates"] = _features(candidate_features, candidates)
+        boxes["candidate_video"] = _ids(n_videos, candidates)
+        boxes["candidate_author"] = _ids(n_authors, candidates)
+    boxes["action_mask"] = spaces.Box(0, 1, (mask or candidates or 1,), np.int8)
+    return spaces.Dict(boxes)
 
 
 def _ids(largest: int, length: int) -> spaces.Box:

@@ -16,6 +16,7 @@ import numpy.typing as npt
 from svsim.data.features import candidate_features, history_features, user_features
 from svsim.data.sessions import Sessions
 from svsim.data.store import FeedStore
+from svsim.envs.past import LoggedPast, closed, logged_past, ranges
 from svsim.errors import OptionError
 from svsim.names import AUX, FEEDBACK, HISTORY_FEATURES, LOG_COLUMN_OF, SIGNALS, WTG, WTR
 from svsim.signals import scalar_reward
@@ -38,12 +39,9 @@ class Tape:
     Attributes:
         first: (S,) row of each session's first video in the tables of the pool.
         length: (S,) its videos.
-        past: (S,) row of its first earlier event in the tables of the history.
-        n_past: (S,) earlier events, at most the history's length.
-        start_minute: (S,) time of its first request.
         user: (S,) dense user ids.
+        past: What their users saw before them.
         skipped: Sessions of the split that are too short.
-        history, history_video, history_author, history_minute: (R + 1, …) logged events.
         served: (Q + 1, H) history features of the pool's videos as they read once served.
         candidates, video, author: (Q + 1, …) what is shown of the pool's videos.
         signals: (Q + 1, 4) float32 wtr, wtg, aux and the gain.
@@ -57,15 +55,9 @@ class Tape:
 
     first: Array
     length: Array
-    past: Array
-    n_past: Array
-    start_minute: Array
     user: Array
+    past: LoggedPast
     skipped: int
-    history: Array
-    history_video: Array
-    history_author: Array
-    history_minute: Array
     served: Array
     candidates: Array
     video: Array
@@ -133,10 +125,7 @@ def _build(
             remedy="lower min_videos (by default the number of candidates) or raise session_gap_minutes (None: no cut)",
         )
     pool, first = _pool(sessions)
-    past, n_past = _past(store, sessions.rows[sessions.start], length)
-    past_rows, past_first = _ranges(past, n_past)
     video = store.events["video"][pool]
-    past_video = store.events["video"][past_rows]
     # Two features of the pool's own rows: as logged for the log, as served now for the replay.
     served = history_features(store, pool)
     signals = np.column_stack([served[:, :3], np.nan_to_num(store.events["wtg_gain"][pool])]).astype(np.float32)
@@ -145,65 +134,30 @@ def _build(
     return Tape(
         first=first,
         length=sessions.length,
-        past=past_first,
-        n_past=n_past,
-        start_minute=store.events["time_ms"][sessions.rows[sessions.start]] / 60_000.0,
         user=sessions.user,
+        past=logged_past(store, sessions.rows[sessions.start], length),
         skipped=len(every) - len(sessions),
-        history=_closed(history_features(store, past_rows)),
-        history_video=_closed(past_video),
-        history_author=_closed(author[past_video]),
-        history_minute=_closed(store.events["time_ms"][past_rows] / 60_000.0),
-        served=_closed(served),
-        candidates=_closed(candidate_features(store, pool)),
-        video=_closed(video),
-        author=_closed(author[video]),
-        signals=_closed(signals),
-        metrics=_closed(_metrics(store, pool, signals, weights)),
-        feedback=_closed(
+        served=closed(served),
+        candidates=closed(candidate_features(store, pool)),
+        video=closed(video),
+        author=closed(author[video]),
+        signals=closed(signals),
+        metrics=closed(_metrics(store, pool, signals, weights)),
+        feedback=closed(
             np.column_stack([store.events[LOG_COLUMN_OF[name]][pool] for name in FEEDBACK]).astype(np.int32)
         ),
-        video_id=_closed(store.videos["video_id"][video], -1),
-        propensity=_closed(_propensity(store, pool), np.nan),
-        rank=_closed(np.arange(len(pool)) - np.repeat(first, sessions.length), -1),
+        video_id=closed(store.videos["video_id"][video], -1),
+        propensity=closed(_propensity(store, pool), np.nan),
+        rank=closed(np.arange(len(pool)) - np.repeat(first, sessions.length), -1),
         user_features=user_features(store),
         user_id=np.asarray(store.users["user_id"]),
         group=store.user_group,
     )
 
 
-def _closed(table: Array, nothing: float = 0) -> Array:
-    """Append the row that stands for nothing."""
-    closed = np.full((len(table) + 1, *table.shape[1:]), nothing, dtype=table.dtype)
-    closed[:-1] = table
-    return closed
-
-
-def _ranges(start: Array, count: Array) -> tuple[Array, Array]:
-    """Rows of consecutive ranges one after another, and where each begins among them."""
-    first = np.cumsum(count) - count
-    rows = np.arange(int(count.sum())) - np.repeat(first - start, count)
-    return rows, first
-
-
 def _pool(sessions: Sessions) -> tuple[Array, Array]:
-    index, first = _ranges(sessions.start, sessions.length)
+    index, first = ranges(sessions.start, sessions.length)
     return sessions.rows[index], first
-
-
-def _past(store: FeedStore, first_rows: Array, length: int) -> tuple[Array, Array]:
-    """First row and number of the user's last `length` events before each session."""
-    user, time = store.events["user"], store.events["time_ms"]
-    end = first_rows.copy()
-    # An earlier row of the session's first request is no past of it.
-    while True:
-        before = np.maximum(end - 1, 0)
-        same = (end > 0) & (user[before] == user[first_rows]) & (time[before] >= time[first_rows])
-        if not same.any():
-            break
-        end -= same
-    begin = np.maximum(store.users["first_event"][user[first_rows]], end - length)
-    return begin, end - begin
 
 
 def _metrics(store: FeedStore, pool: Array, signals: Array, weights: Mapping[str, float]) -> Array:

@@ -1,6 +1,6 @@
 """svsim: short-video logs as Gymnasium environments, agents to act in them, benchmarks to compare them.
 
-`import svsim` registers `svsim/Replay-v0`; it loads neither torch nor pandas.
+`import svsim` registers `svsim/Replay-v0` and `svsim/Feed-v0`; it loads neither torch nor pandas.
 """
 
 from gymnasium.envs.registration import register, registry
@@ -16,4 +16,9 @@ if "svsim/Replay-v0" not in registry:
         id="svsim/Replay-v0",
         entry_point="svsim.envs.replay:ReplayEnv",
         vector_entry_point="svsim.envs.replay:ReplayVectorEnv",
+    )
+    register(
+        id="svsim/Feed-v0",
+        entry_point="svsim.envs.feed:FeedEnv",
+        vector_entry_point="svsim.envs.feed:FeedVectorEnv",
     )

@@ -16,6 +16,7 @@ import numpy as np
 import numpy.typing as npt
 
 from svsim.errors import OptionError, StoreError
+from svsim.signals.ranks import RankTable
 
 __all__ = ["PRESETS", "GainAccumulator", "WatchTimeGain", "duration_unit"]
 
@@ -30,6 +31,9 @@ MIN_PLAYS = 200
 
 MAX_VALUES = 1 << 24
 """Distinct (duration, play) pairs kept exactly; past it play times are rounded down to 2, 4, 8, … ms."""
+
+FEW = 1 << 16
+"""Plays that are looked up in a table of all groups; more are sorted by group."""
 
 Floats = npt.NDArray[np.float64]
 Ints = npt.NDArray[np.int64]
@@ -194,6 +198,14 @@ def _sum_counts(values: Floats, counts: Ints) -> tuple[Floats, Ints]:
     return values[first], np.add.reduceat(counts, first)
 
 
+def _scores(share: Floats, n: Ints) -> Floats:
+    """Φ⁻¹(F), F held within [½/n, 1 − ½/n]."""
+    from scipy.special import ndtri
+
+    half = 0.5 / n
+    return np.asarray(ndtri(np.clip(share, half, 1.0 - half)))
+
+
 class WatchTimeGain:
     """Watch-time gain of plays, and their relevance.
 
@@ -222,6 +234,7 @@ class WatchTimeGain:
         self._values = np.empty(0)
         self._below = np.empty(0, dtype=np.int64)
         self._offsets = np.zeros(1, dtype=np.int64)
+        self._ranks: RankTable | None = None
 
     def fit(self, play_time_ms: npt.ArrayLike, duration_ms: npt.ArrayLike) -> Self:
         """Learn the groups from plays (arrays of one shape, ms); rows whose duration is not above 0 are left out."""
@@ -273,6 +286,9 @@ class WatchTimeGain:
 
     def transform(self, play_time_ms: npt.ArrayLike, duration_ms: npt.ArrayLike) -> npt.NDArray[np.float32]:
         """Gain of each play: float32 of the broadcast shape, NaN where the duration is not above 0."""
+        few = self._few(play_time_ms, duration_ms)
+        if few is not None:
+            return few
         shape = np.broadcast_shapes(np.shape(play_time_ms), np.shape(duration_ms))
         play, duration = _flat_plays(play_time_ms, duration_ms)
         gain = np.full(play.shape, np.nan, dtype=np.float32)
@@ -284,6 +300,23 @@ class WatchTimeGain:
         gain[keep] = self._normal_scores(play, group) if self.preset == "rank" else self._z(play, duration, group)
         return gain.reshape(shape)
 
+    def _few(self, play_time_ms: npt.ArrayLike, duration_ms: npt.ArrayLike) -> npt.NDArray[np.float32] | None:
+        """`transform` of up to `FEW` plays in whole ms, an environment's step; None where that does not apply."""
+        play, duration = np.asarray(play_time_ms), np.asarray(duration_ms)
+        whole = play.dtype.kind == "i" and duration.dtype.kind == "i"
+        if self.preset != "rank" or not whole or play.shape != duration.shape or play.size > FEW:
+            return None
+        if self._ranks is None:
+            if not (self.fitted and RankTable.holds(self._values)):
+                return None
+            units = self.group(np.arange(LAST_SECOND + 1) * 1_000)
+            self._ranks = RankTable(self._values, self._offsets, self._below, self._n, units, _scores)
+        if self.resolution_ms > 1:
+            play = play // self.resolution_ms * self.resolution_ms
+        gain = self._ranks.gain(play, duration // 1_000)
+        gain[duration <= 0] = np.nan
+        return gain
+
     def _z(self, play: Floats, duration: Floats, group: Ints) -> Floats:
         if self.preset == "dvr":
             play = np.minimum(play, duration)
@@ -291,15 +324,12 @@ class WatchTimeGain:
         return np.divide(play - self._mean[group], sd, out=np.zeros_like(play), where=sd > 0)
 
     def _normal_scores(self, play: Floats, group: Ints) -> Floats:
-        from scipy.special import ndtri
-
         share = np.empty_like(play)
         order = np.argsort(group.astype(np.uint16), kind="stable")
         present, starts = np.unique(group[order], return_index=True)
         for number, rows in zip(present.tolist(), np.split(order, starts[1:]), strict=True):
             share[rows] = self._share_below(play[rows], number)
-        half = 0.5 / self._n[group]
-        return np.asarray(ndtri(np.clip(share, half, 1.0 - half)))
+        return _scores(share, self._n[group])
 
     def _share_below(self, play: Floats, group: int) -> Floats:
         """F of plays in one group: (plays below + ½ equal) / n."""

@@ -10,7 +10,9 @@ import numpy.typing as npt
 from gymnasium.vector import VectorEnv
 
 from svsim.agents.base import Agent
+from svsim.envs.actions import entries
 from svsim.errors import CheckFailed
+from svsim.testing.actions import slate_of
 from svsim.testing.compare import check_equal, ensure, snapshot
 
 __all__ = ["check_agent"]
@@ -23,10 +25,10 @@ STEPS = 30
 def check_agent(agent: Agent, env: VectorEnv[Any, Any, Any], *, seed: int = 0, steps: int = STEPS) -> None:
     """Check an agent in a vector environment; the agent itself is not changed, only copies of it play.
 
-    Its actions are whole numbers (B,), legal by the mask; it does not write to what it is shown; the same seed gives the
-    same actions; row i of a batch seeded s acts as an only row seeded s + i does, before anything is learnt; what it was
-    not given to know does not change what it does; its probabilities, if it tells them, are a distribution over the legal
-    slots.
+    Its actions are whole numbers (B,), or (B, S) for slates without repetition, legal by the mask; it does not write to what
+    it is shown; the same seed gives the same actions; row i of a batch seeded s acts as an only row seeded s + i does,
+    before anything is learnt; what it was not given to know does not change what it does; its probabilities, if it tells
+    them, are a distribution over the legal slots.
 
     Args:
         agent: Fitted, if it has to be.
@@ -47,7 +49,8 @@ def check_agent(agent: Agent, env: VectorEnv[Any, Any, Any], *, seed: int = 0, s
 
 
 def _play(agent: Agent, env: VectorEnv[Any, Any, Any], seed: int, steps: int, hide: tuple[str, ...] = ()) -> Array:
-    """(steps, B) actions of an agent that learns as it goes."""
+    """(steps, B) or (steps, B, S) actions of an agent that learns as it goes."""
+    slate = slate_of(env.single_action_space)
     observation, info = env.reset(seed=seed)
     agent.reset(observation, _without(info, hide), seed=seed)
     actions = []
@@ -55,8 +58,9 @@ def _play(agent: Agent, env: VectorEnv[Any, Any, Any], seed: int, steps: int, hi
         before = snapshot(observation)
         action = agent.act(observation)
         check_equal(observation, before, f"step {number}, the observation after act")
-        _check_action(action, observation["action_mask"], f"step {number}")
-        _check_probabilities(agent, observation, f"step {number}")
+        _check_action(action, observation["action_mask"], slate, f"step {number}")
+        if slate == 1:
+            _check_probabilities(agent, observation, f"step {number}")
         following, reward, terminated, truncated, info = env.step(action)
         agent.observe(
             observation,
@@ -77,15 +81,17 @@ def _without(info: dict[str, Any], hidden: tuple[str, ...]) -> dict[str, Any]:
     return {name: value for name, value in info.items() if name.lstrip("_") not in hidden}
 
 
-def _check_action(action: Any, mask: Array, where: str) -> None:
+def _check_action(action: Any, masks: Array, slate: int, where: str) -> None:
     ensure(isinstance(action, np.ndarray), f"expected an array, found {type(action).__name__}", f"{where}, act")
+    mask = masks[:, : masks.shape[1] // slate] > 0
+    shape = mask.shape[:1] if slate == 1 else (len(mask), slate)
     ensure(
-        action.shape == mask.shape[:1] and action.dtype.kind in "iu",
-        f"expected whole numbers of shape {mask.shape[:1]}, found {action.dtype} of shape {action.shape}",
+        action.shape == shape and action.dtype.kind in "iu",
+        f"expected whole numbers of shape {shape}, found {action.dtype} of shape {action.shape}",
         f"{where}, act",
     )
     ensure(((action >= 0) & (action < mask.shape[1])).all(), f"expected slots below {mask.shape[1]}", f"{where}, act")
-    illegal = np.flatnonzero(mask[np.arange(len(action)), action] == 0)
+    illegal = np.flatnonzero(entries(mask, action.reshape(len(mask), slate))[1])
     ensure(not len(illegal), f"expected legal slots, found an empty one in row {illegal[:1]}", f"{where}, act")
 
 
@@ -113,9 +119,9 @@ def _check_rows(agent: Agent, env: VectorEnv[Any, Any, Any], seed: int, steps: i
         actions = batch.act(observation)
         for row, single in enumerate(rows):
             alone = single.act(_rows(observation, row))
-            if alone[0] != actions[row]:
+            if not np.array_equal(alone[0], actions[row]):
                 raise CheckFailed(
-                    f"expected slot {int(actions[row])} as in the batch, found {int(alone[0])}",
+                    f"expected {actions[row].tolist()} as in the batch, found {alone[0].tolist()}",
                     where=f"step {number}, row {row} alone",
                 )
         following, reward, terminated, truncated, info = env.step(actions)

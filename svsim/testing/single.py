@@ -11,6 +11,7 @@ from gymnasium.utils.env_checker import check_env as gymnasium_check_env
 
 from svsim.errors import CheckFailed
 from svsim.names import SIGNALS
+from svsim.testing.actions import random_actions, slate_of
 from svsim.testing.compare import check_equal, check_finite_bounds, ensure, snapshot
 
 __all__ = ["check_env"]
@@ -47,13 +48,14 @@ def check_env(env: gym.Env[Any, Any], *, seed: int = 0) -> None:
 
 def _play(env: gym.Env[Any, Any], seed: int) -> list[dict[str, Any]]:
     """Play with legal actions and check each step; returns what was seen."""
-    rng = np.random.default_rng(seed)
+    rng, slate = np.random.default_rng(seed), slate_of(env.action_space)
     observation, info = env.reset(seed=seed)
     record = [{"observation": snapshot(observation), "info": snapshot(info)}]
     held = [(observation, snapshot(observation))]
     for number in range(STEPS):
         _check_observation(env, observation, f"step {number}")
-        action = int(rng.choice(np.flatnonzero(_masks(env))))
+        drawn = random_actions(_masks(env)[None, :], slate, rng)[0]
+        action = int(drawn) if slate == 1 else drawn
         observation, reward, terminated, truncated, info = env.step(action)
         ensure(type(reward) is float, f"expected a float, found {type(reward).__name__}", f"step {number}, reward")
         _check_info(info, f"step {number}, info")

@@ -8,10 +8,12 @@ from typing import Any
 import gymnasium as gym
 import numpy as np
 import numpy.typing as npt
+from gymnasium import spaces
 from gymnasium.vector import AutoresetMode, VectorEnv
 
 from svsim.envs.faces import row_of
 from svsim.errors import CheckFailed
+from svsim.testing.actions import random_actions, slate_of
 from svsim.testing.compare import check_equal, check_finite_bounds, ensure, snapshot
 
 __all__ = ["check_vector_env"]
@@ -92,19 +94,22 @@ def _compare(vector: VectorEnv[Any, Any, Any], singles: list[gym.Env[Any, Any]],
             check_equal(held, before, f"step {number}, the observation before it")
         _check_outcome(vector, reward, terminated, truncated, infos, f"step {number}")
         for row, single in enumerate(singles):
-            ended += _step_row(
-                single, int(actions[row]), row, number, observation, reward, terminated, truncated, infos
-            )
+            action = actions[row] if actions.ndim > 1 else int(actions[row])
+            ended += _step_row(single, action, row, number, observation, reward, terminated, truncated, infos)
     return ended
 
 
 def _actions(vector: VectorEnv[Any, Any, Any], observation: Any, rng: np.random.Generator, illegal: bool) -> Array:
-    """Legal slots by chance; now and then any slot, where the environment takes that."""
-    mask = observation["action_mask"] > 0
+    """Legal actions by chance; now and then any, where the environment takes that."""
     assert vector.spec is not None
     if illegal and vector.spec.kwargs.get("on_illegal", "penalise") == "penalise":
-        mask = np.ones_like(mask)
-    return np.asarray(np.argmax(np.where(mask, rng.random(mask.shape), -1.0), axis=1))
+        return rng.integers(0, _slots(vector), vector.action_space.shape)
+    return random_actions(observation["action_mask"], slate_of(vector.single_action_space), rng)
+
+
+def _slots(vector: VectorEnv[Any, Any, Any]) -> int:
+    space = vector.single_action_space
+    return int(space.nvec[0]) if isinstance(space, spaces.MultiDiscrete) else int(space.n)  # type: ignore[attr-defined]
 
 
 def _check_batch(vector: VectorEnv[Any, Any, Any], observation: Any, where: str) -> None:
@@ -140,7 +145,7 @@ def _check_outcome(
 
 def _step_row(
     single: gym.Env[Any, Any],
-    action: int,
+    action: Any,
     row: int,
     number: int,
     observation: Any,
@@ -186,7 +191,10 @@ def _check_seeds(vector: VectorEnv[Any, Any, Any], seed: int) -> None:
 
 def _check_refusals(vector: VectorEnv[Any, Any, Any]) -> None:
     vector.reset(seed=0)
-    for wrong in (np.full(vector.num_envs, -1), np.full(vector.num_envs, 1 << 30), np.zeros(vector.num_envs + 1, int)):
+    shape = vector.action_space.shape
+    assert shape is not None
+    longer = (shape[0] + 1, *shape[1:])
+    for wrong in (np.full(shape, -1), np.full(shape, 1 << 30), np.zeros(longer, int)):
         try:
             vector.step(wrong)
         except Exception:

@@ -1,0 +1,198 @@
+"""Which videos of the pool a request brings: distinct ones, drawn by keys alone.
+
+A draw depends on (episode, step at which the request opened, slot, attempt) and on what the episode has been served, never
+on the other rows of the batch. Uniform: floor(u P). By popularity: Walker's alias table (Walker 1977; built as in Vose
+1991). A draw that hits a served video or another slot's is repeated, so that a request is the first K distinct videos of a
+sequence of independent draws: successive sampling without replacement. Where little is left to draw from, the same
+sampling is done by exponential clocks instead (Efraimidis, Spirakis 2006): video v waits −ln(u) / w_v, the first K are
+taken.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, Self
+
+import numpy as np
+import numpy.typing as npt
+
+from svsim.randomness import Keys, extended_hash, uniform_of
+
+__all__ = ["AliasTable", "Retrieval"]
+
+Array = npt.NDArray[Any]
+
+ATTEMPTS = 32
+"""Draws of a slot before it is filled by clocks."""
+SCARCE_SLOTS = 4
+"""With fewer free videos than this many times K, clocks at once."""
+SCARCE_SHARE = 4
+"""With fewer than one in this many of the pool free, clocks at once."""
+
+_HALF = np.uint64(32)
+_LOW = np.uint64(2**32 - 1)
+_CLOCKS, _SHUFFLE = np.uint64(1) << np.uint64(62), np.uint64(1) << np.uint64(63)
+_SERVED = -1
+
+
+@dataclass(frozen=True)
+class AliasTable:
+    """A discrete distribution over P videos that is drawn from in constant time.
+
+    Attributes:
+        weight: (P,) float64, above 0.
+        keep: (P,) uint64 in [0, 2^32]: how often, of 2^32, cell i stays i.
+        other: (P,) int64 what it gives else.
+    """
+
+    weight: Array
+    keep: Array
+    other: Array
+
+    @classmethod
+    def of(cls, weight: npt.NDArray[np.float64]) -> Self:
+        """The table of probabilities in proportion to `weight` (P,), above 0."""
+        scaled = (weight * (len(weight) / weight.sum())).tolist()
+        keep, other = [1.0] * len(scaled), list(range(len(scaled)))
+        small = [i for i, value in enumerate(scaled) if value < 1.0]
+        large = [i for i, value in enumerate(scaled) if value >= 1.0]
+        while small and large:
+            less, more = small.pop(), large.pop()
+            keep[less], other[less] = scaled[less], more
+            scaled[more] -= 1.0 - scaled[less]
+            (small if scaled[more] < 1.0 else large).append(more)
+        return cls(weight, np.rint(np.array(keep) * 2.0**32).astype(np.uint64), np.array(other, dtype=np.int64))
+
+    def pick(self, word: Keys) -> npt.NDArray[np.int64]:
+        """A draw for each hash: the upper half chooses the cell, the lower one whether it stays."""
+        cell = _scaled(word, np.uint64(len(self.weight)))
+        return np.where((word & _LOW) < self.keep.take(cell), cell, self.other.take(cell))
+
+
+def _scaled(word: Keys, size: np.uint64) -> npt.NDArray[np.int64]:
+    """floor(u · size) of the upper 32 bits."""
+    return ((word >> _HALF) * size >> _HALF).view(np.int64)
+
+
+class Retrieval:
+    """The candidates of B rows, by index in the pool; index P is an empty slot.
+
+    Args:
+        rows: B.
+        pool: P.
+        candidates: K, at most P.
+        alias: What is drawn from; None draws uniformly.
+        repeats: Whether what was served may come back in later requests.
+
+    Attributes:
+        item: (B, K) int64 the videos in the slots.
+        free: (B,) videos that were not served yet; stays P where they may come back.
+    """
+
+    def __init__(self, rows: int, pool: int, candidates: int, alias: AliasTable | None, repeats: bool) -> None:
+        self.pool, self.slots = pool, candidates
+        self.item = np.full((rows, candidates), pool, dtype=np.int64)
+        self.free = np.full(rows, pool, dtype=np.int64)
+        self._alias, self._repeats = alias, repeats
+        self._size = np.uint64(pool)
+        # What each video is to a row: 0 free, above it on offer (while a request is drawn: in slot − 1), −1 served. The
+        # place behind the pool is for none.
+        self._mark = np.zeros((rows, pool + 1), dtype=np.int8 if candidates < 127 else np.int32)
+        self._base = np.arange(rows) * (pool + 1)
+        self._row_start = np.arange(rows) * candidates
+        self._slot = np.arange(candidates, dtype=np.uint64)
+        self._code = np.arange(1, candidates + 1, dtype=self._mark.dtype)
+        self._enough = max(SCARCE_SLOTS * candidates, -(-pool // SCARCE_SHARE))
+        self._flat_item, self._flat_mark = self.item.reshape(-1), self._mark.reshape(-1)
+
+    def forget(self, rows: Array) -> None:
+        """Begin anew in some rows: nothing on offer, nothing served."""
+        self._mark[rows] = 0
+        self.item[rows] = self.pool
+        self.free[rows] = self.pool
+
+    def serve(self, slot: Array, rows: Array) -> None:
+        """Take the videos out of filled slots: `slot[i]` of row `rows[i]`."""
+        flat = self._row_start[rows] + slot
+        self._flat_mark[self._base[rows] + self._flat_item.take(flat)] = 0 if self._repeats else _SERVED
+        self._flat_item[flat] = self.pool
+        if not self._repeats:
+            self.free[rows] -= 1
+
+    def draw(self, keys: Keys, rows: Array) -> Array:
+        """Fill all slots of some rows anew, as far as the free videos go.
+
+        Args:
+            keys: (n,) hashes of episode and step.
+            rows: (n,) the rows.
+
+        Returns:
+            (n, K) what is on offer there now.
+        """
+        base = self._base[rows]
+        self._flat_mark[base[:, None] + self.item[rows]] = 0
+        scarce = self.free[rows] < self._enough
+        if scarce.any():
+            item = np.full((len(rows), self.slots), self.pool)
+            plenty = np.flatnonzero(~scarce)
+            if len(plenty):
+                item[plenty] = self._by_rejection(keys[plenty], base[plenty])
+        else:
+            item = self._by_rejection(keys, base)
+        short = np.flatnonzero((item == self.pool).any(axis=1))
+        if len(short):
+            item[short] = self._shuffled(keys[short], self._by_clocks(keys[short], rows[short], item[short]))
+        self.item[rows] = item
+        return item
+
+    def _by_rejection(self, keys: Keys, base: Array) -> Array:
+        """(n, K) distinct free videos; P where none was hit in `ATTEMPTS` draws."""
+        item = self._pick(extended_hash(keys[:, None], self._slot))
+        flat = item.reshape(-1)
+        lost = np.flatnonzero(~self._claim(base[:, None] + item, self._code))
+        if not len(lost):
+            return item
+        flat[lost] = self.pool
+        disturbed = np.unique(lost // self.slots)
+        for attempt in range(1, ATTEMPTS):
+            row, slot = np.divmod(lost, self.slots)
+            again = self._pick(extended_hash(keys[row], self._slot[slot] + (np.uint64(attempt) << _HALF)))
+            won = self._claim(base[row] + again, self._code[slot])
+            flat[lost[won]] = again[won]
+            lost = lost[~won]
+            if not len(lost):
+                break
+        item[disturbed] = self._shuffled(keys[disturbed], item[disturbed])
+        return item
+
+    def _shuffled(self, keys: Keys, item: Array) -> Array:
+        """(n, K) videos in random places: whose draw was repeated would else lie further down the more popular it is."""
+        word = extended_hash(extended_hash(keys, _SHUFFLE)[:, None], self._slot)
+        return np.take_along_axis(item, np.argsort(word, axis=1), axis=1)
+
+    def _claim(self, place: Array, code: Array) -> Array:
+        """Mark free videos as on offer in slots; returns which slots got theirs."""
+        mark = self._flat_mark.take(place)
+        # Of several slots that drew the same video the last one writes last and keeps it.
+        self._flat_mark[place] = np.where(mark == 0, code, mark)
+        return np.asarray(self._flat_mark.take(place) == code)
+
+    def _pick(self, word: Keys) -> npt.NDArray[np.int64]:
+        return _scaled(word, self._size) if self._alias is None else self._alias.pick(word)
+
+    def _by_clocks(self, keys: Keys, rows: Array, item: Array) -> Array:
+        """(n, K) `item` with its empty slots filled from what is free, as far as that goes."""
+        row, video = np.nonzero(self._mark[rows, : self.pool] == 0)
+        word = extended_hash(extended_hash(keys, _CLOCKS)[row], video.astype(np.uint64))
+        wait = -np.log1p(-uniform_of(word))
+        if self._alias is not None:
+            wait /= self._alias.weight[video]
+        order = np.lexsort((wait, row))
+        count = np.bincount(row, minlength=len(rows))
+        rank = np.arange(len(row)) - np.repeat(np.cumsum(count) - count, count)
+        empty = item == self.pool
+        taken = rank < empty.sum(axis=1)[row]
+        row, rank, video = row[taken], rank[taken], video[order[taken]]
+        item[row, np.argsort(~empty, axis=1, kind="stable")[row, rank]] = video
+        self._flat_mark[self._base[rows][row] + video] = 1
+        return item

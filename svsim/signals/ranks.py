@@ -1,0 +1,62 @@
+"""The rank gain looked up: one search over all groups at once, for the few plays of an environment's step."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+__all__ = ["LARGEST", "RankTable"]
+
+Array = npt.NDArray[Any]
+Floats = npt.NDArray[np.float64]
+Ints = npt.NDArray[np.int64]
+
+LARGEST = 1 << 40
+"""Play times (ms) lie well below it."""
+
+
+class RankTable:
+    """Gains of whole play times, by duration group.
+
+    The groups' fitted values stand in one ascending array, group g's shifted by g · `LARGEST`. Between two of them the gain
+    is constant, and on one it is another: two numbers a value, made once.
+
+    Args:
+        values: (N,) distinct fitted play times of all groups, ascending within each; whole ms ≥ 0.
+        offsets: (G + 1,) where each group's begin.
+        below: (N,) plays below each value in its group.
+        n: (G,) plays of each group.
+        group_of_unit: (U,) group of each unit of duration.
+        scores: Gains from F = (plays below + ½ equal) / n and n.
+    """
+
+    def __init__(self, values: Floats, offsets: Ints, below: Ints, n: Ints, group_of_unit: Ints, scores: Any) -> None:
+        groups = len(n)
+        size = np.diff(offsets)
+        group = np.repeat(np.arange(groups), size + 1)
+        last = np.cumsum(size + 1) - 1
+        inner = np.ones(len(group), dtype=bool)
+        inner[last] = False
+        # One place more than values in each group: behind its largest.
+        under, key = n[group], np.full(len(group), LARGEST - 1, dtype=np.int64)
+        under[inner] = below
+        key[inner] = values.astype(np.int64) + 1
+        equal = np.append(np.diff(under), 0)
+        equal[last] = 0
+        self._key = key + group * LARGEST
+        self._beside = scores(under / n[group], n[group]).astype(np.float32)
+        self._on = scores((under + 0.5 * equal) / n[group], n[group]).astype(np.float32)
+        self._shift = group_of_unit * LARGEST + 1
+
+    @staticmethod
+    def holds(values: Floats) -> bool:
+        """Whether fitted play times can stand in a table: whole ms from 0 on."""
+        return bool((values == np.floor(values)).all() and values.min() >= 0 and values.max() < LARGEST - 3)
+
+    def gain(self, play_ms: Ints, unit: Ints) -> npt.NDArray[np.float32]:
+        """Gain of each play (B,) of a video whose duration has this unit; units past the last count as the last."""
+        wanted = np.minimum(np.maximum(play_ms, -1), np.int64(LARGEST - 3)) + self._shift.take(unit, mode="clip")
+        at = self._key.searchsorted(wanted)
+        return np.asarray(np.where(self._key.take(at) == wanted, self._on.take(at), self._beside.take(at)))
