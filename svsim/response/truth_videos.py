@@ -1,0 +1,223 @@
+"""What the truth knows of each video that may be served, as tables by row.
+
+Whatever of a reaction depends on the video alone stands here once: the mixture of baseline hazards at its duration, where
+a click and a long view begin, the shortest play whose gain is relevant, quality, micro-cluster, author and first tag.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections import OrderedDict
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from svsim.data.store import FeedStore
+from svsim.errors import DataError, OptionError
+from svsim.response.pauses import median_pause_ms
+from svsim.world.constants import constants
+from svsim.world.files import open_world
+from svsim.world.hazard import KINK_MS, SHORT_MS, WatchHazard
+from svsim.world.response import CLICK_MS, LONG_MS, LONGEST_PLAY_MS
+from svsim.world.world import World
+
+__all__ = ["KNOTS", "Int", "Real", "TruthVideos", "get_videos", "shortest_relevant_ms"]
+
+Array = npt.NDArray[Any]
+Floats = npt.NDArray[np.float64]
+Ints = npt.NDArray[np.int64]
+
+KNOTS = 64
+"""Columns of a row of `TruthVideos.hazard`: a power of two, so that a search halves."""
+BEYOND = 1e300
+"""In the columns past the last knot; a hazard never reaches it."""
+BLOCK = 16_384
+_CACHED = 4
+
+
+class Real:
+    """Columns of `TruthVideos.real`."""
+
+    LOG_SPAN, DURATION, SHARE, PUSH, KINK, QUALITY, CLICK_FROM, LONG_FROM, UNSEEN, UNSEEN_LONG = range(10)
+
+
+class Int:
+    """Columns of `TruthVideos.whole`; `MEMORY` are those that tire, in the order of a state's `recent`."""
+
+    VIDEO, AUTHOR, TAG, DURATION, CLUSTER, HAZARD = range(6)
+    MEMORY = slice(0, 3)
+
+
+@dataclass(frozen=True)
+class TruthVideos:
+    """The videos of a pool; row 0 is none.
+
+    Attributes:
+        world: Whose truth.
+        user: Dense user id → the world's.
+        row: Dense video id → row, 0 outside the pool.
+        real: (P + 1, 10) float64, see `Real`: ln(0.9 d / first knot); nominal duration in ms; weight of the second of two
+            rows of `hazard`; what an interest of one takes from the log hazard; H(18 s); quality; least play in ms of a
+            click and of a long view; factor on the rates of clicks, and rate of long views, that come without.
+        whole: (P + 1, 6) int32, see `Int`: dense video id, author, first tag (−1 none), duration in ms, micro-cluster,
+            and where in `hazard` (flat) the first of the video's two rows begins.
+        gain_from: (P + 1,) float64 least play in ms that is a relevant gain, inf for none.
+        hazard: (D, `KNOTS`) float64 baseline cumulative hazards at the knots, by duration.
+        pause_ms: Median pause between videos.
+    """
+
+    world: World
+    user: Ints
+    row: npt.NDArray[np.int32]
+    real: Floats
+    whole: npt.NDArray[np.int32]
+    gain_from: Floats
+    hazard: Floats
+    pause_ms: int
+
+    def rows(self, videos: npt.NDArray[Any]) -> npt.NDArray[np.int32]:
+        """Rows of dense video ids.
+
+        Raises:
+            OptionError: A video is not in the pool.
+        """
+        rows = self.row.take(videos)
+        none = rows == 0
+        if none.any() and (strange := np.asarray(videos)[none]).any():
+            raise OptionError(
+                f"expected videos of the pool ({len(self.real) - 1:,}), found dense id {int(strange[strange != 0][0])}",
+                where="video",
+            )
+        return rows
+
+
+_cache: OrderedDict[tuple[Any, ...], TruthVideos] = OrderedDict()
+
+
+def get_videos(store: FeedStore, pool: npt.ArrayLike | None = None) -> TruthVideos:
+    """The tables of a pool; the last few are kept, so that a thousand single environments share one.
+
+    Args:
+        store: A store of a world.
+        pool: Dense ids of the videos, 0 not among them; None takes all of the store's.
+
+    Raises:
+        DataError: The store holds no world's truth.
+        OptionError: An id that is no video of the store.
+    """
+    ids = np.arange(1, store.n_videos + 1) if pool is None else np.unique(np.asarray(pool, dtype=np.int64))
+    if len(ids) and not 1 <= ids[0] <= ids[-1] <= store.n_videos:
+        raise OptionError(f"expected dense ids from 1 to {store.n_videos}, found {ids[0]} to {ids[-1]}", where="pool")
+    key = (str(store.path), store.fingerprint, hashlib.sha256(ids.tobytes()).digest())
+    if key in _cache:
+        _cache.move_to_end(key)
+        return _cache[key]
+    videos = _build(store, ids)
+    _cache[key] = videos
+    if len(_cache) > _CACHED:
+        _cache.popitem(last=False)
+    return videos
+
+
+def shortest_relevant_ms(store: FeedStore, duration_ms: npt.NDArray[Any]) -> Floats:
+    """The least play time whose gain is relevant, which every longer one's is then too.
+
+    Args:
+        store: Whose fitted gain.
+        duration_ms: (P,) durations in ms; 0 has no gain.
+
+    Returns:
+        (P,) whole ms; inf where no play is long enough.
+    """
+    durations, place = np.unique(np.asarray(duration_ms, dtype=np.int64), return_inverse=True)
+    low, high = np.full(len(durations), -1), np.full(len(durations), int(LONGEST_PLAY_MS) + 1)
+    while (high - low > 1).any():
+        middle = (low + high) // 2
+        relevant = store.wtg.relevance(middle, durations) == 1
+        high, low = np.where(relevant, middle, high), np.where(relevant, low, middle)
+    return np.where(high > LONGEST_PLAY_MS, np.inf, high)[place]
+
+
+def _build(store: FeedStore, ids: Ints) -> TruthVideos:
+    world = _open(store)
+    index = world.catalogue.index_of(store.videos["video_id"][ids])
+    parts = [index[start : start + BLOCK] for start in range(0, len(index), BLOCK)] or [index]
+    real = np.concatenate([_nothing(), *(_real(world, part) for part in parts)])
+    whole = np.concatenate([np.zeros((1, 6), dtype=np.int32), *(_whole(world, part) for part in parts)])
+    whole[1:, Int.VIDEO] = ids
+    row = np.zeros(store.n_videos + 1, dtype=np.int32)
+    row[ids] = np.arange(1, len(ids) + 1)
+    return TruthVideos(
+        world=world,
+        user=np.asarray(store.users["user_id"], dtype=np.int64),
+        row=row,
+        real=real,
+        whole=whole,
+        gain_from=shortest_relevant_ms(store, whole[:, Int.DURATION]),
+        hazard=_hazards(),
+        pause_ms=median_pause_ms(store),
+    )
+
+
+def _open(store: FeedStore) -> World:
+    try:
+        return open_world(store.path)
+    except DataError as error:
+        remedy = error.remedy or "this is no log of a synthetic world: train a model with `svsim train response`"
+        raise DataError(error.problem, where=error.where, remedy=remedy) from error
+
+
+def _hazards() -> Floats:
+    """The fitted rows, then the picture posts' twice, so that they too are a mixture of two."""
+    c = constants("response")
+    table = np.concatenate([c["hazard"], [c["picture_hazard"]] * 2])
+    return np.concatenate([table, np.full((len(table), KNOTS - table.shape[1]), BEYOND)], axis=1)
+
+
+def _nothing() -> Floats:
+    """The row of no video: what is computed of it is finite, and thrown away."""
+    row = np.zeros((1, 10))
+    row[0, Real.DURATION] = 1.0
+    return row
+
+
+def _real(world: World, index: Ints) -> Floats:
+    c = constants("response")
+    duration = world.catalogue.duration_ms(index)
+    hazard = WatchHazard(duration)
+    real = np.empty((len(index), 10))
+    real[:, Real.LOG_SPAN] = np.log(float(c["early_end"]) * hazard.nominal / float(c["first_knot_ms"]))
+    real[:, Real.DURATION] = hazard.nominal
+    real[:, Real.SHARE] = _mixture(duration)[1]
+    real[:, Real.PUSH] = -c["hazard_interest"] * np.where(hazard.nominal < SHORT_MS, c["hazard_short"], 1.0)
+    real[:, Real.KINK] = hazard.at(KINK_MS)
+    real[:, Real.QUALITY] = world.catalogue.appeal(index)[0]
+    # Play times are whole: above 7 s means from 7,001 ms on.
+    real[:, Real.CLICK_FROM] = np.where((duration > 0) & (duration <= CLICK_MS), duration, CLICK_MS + 1)
+    real[:, Real.LONG_FROM] = np.where((duration > 0) & (duration <= LONG_MS), duration, LONG_MS)
+    real[:, Real.UNSEEN] = np.where(duration > 0, 1.0, c["unseen_click_picture"])
+    real[:, Real.UNSEEN_LONG] = np.where(duration > 0, c["unseen_long_view"], 0.0)
+    return real
+
+
+def _whole(world: World, index: Ints) -> npt.NDArray[np.int32]:
+    duration = world.catalogue.duration_ms(index)
+    tag = world.catalogue.tag(index)
+    whole = np.empty((len(index), 6), dtype=np.int32)
+    whole[:, Int.AUTHOR] = world.catalogue.author(index)
+    whole[:, Int.TAG] = np.where(tag > 0, tag, -1)
+    whole[:, Int.DURATION] = duration
+    whole[:, Int.CLUSTER] = world.catalogue.appeal(index)[2]
+    whole[:, Int.HAZARD] = _mixture(duration)[0] * KNOTS
+    return whole
+
+
+def _mixture(duration_ms: Ints) -> tuple[Ints, Floats]:
+    """Which two rows of the hazards a duration lies between, and the second one's weight."""
+    nodes = np.log(constants("response")["hazard_durations_ms"])
+    picture = duration_ms <= 0
+    place = np.interp(np.log(np.where(picture, 1.0, duration_ms)), nodes, np.arange(len(nodes)))
+    low = np.where(picture, len(nodes), np.minimum(place.astype(np.int64), len(nodes) - 2))
+    return low, np.where(picture, 0.0, place - low)
