@@ -1,0 +1,132 @@
+"""The response network in numpy: what evaluation and simulation run.
+
+The first layer is a sum of three products, one for each block of inputs; the video's is made once for a whole pool. What is
+left for a served video is one product for the user, a small one for both, and the members' second and third layers.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from svsim.models.response.inputs import Scales
+from svsim.models.response.watch import N_PHASES
+from svsim.names import COMMENT, FOLLOW, FORWARD, HATE, LIKE
+
+__all__ = [
+    "AFTER_LIKE",
+    "FLAG_OUTPUTS",
+    "LARGEST_INPUT",
+    "N_OUTPUTS",
+    "N_PLAY_FEATURES",
+    "PRIOR_REPEATS",
+    "REPEAT_SHARES",
+    "Forward",
+    "play_features",
+    "standardised",
+]
+
+Array = npt.NDArray[Any]
+Floats = npt.NDArray[np.float32]
+
+FLAG_OUTPUTS = (LIKE, COMMENT, FORWARD, FOLLOW, HATE)
+"""Flags that are drawn given play time and, but for the like itself and hate, like."""
+AFTER_LIKE = (0.0, 1.0, 1.0, 1.0, 0.0)
+N_OUTPUTS = N_PHASES + 1 + len(FLAG_OUTPUTS)
+PRIOR_REPEATS = (0.7, 0.1, 0.02)
+"""What a repeated video, author and tag add to the log-hazard, by hand: no log shows the first."""
+REPEAT_SHARES = (1.0, 1.0, 1.0, 0.6, 0.6, 0.6, 0.6)
+"""Share of it by phase."""
+LARGEST_INPUT = 6.0
+"""Standardised numbers are cut there."""
+LOG_PLAY_HINGES = np.array([0.7, 1.4, 2.1, 2.9, 4.0])
+"""ln of 2, 4, 8, 18 and 55 s."""
+RATIO_HINGES = np.array([0.3, 0.9, 1.1, 2.0])
+N_PLAY_FEATURES = 3 + len(LOG_PLAY_HINGES) + len(RATIO_HINGES)
+NOMINAL_MS = 60_000.0
+
+
+def standardised(block: Array, mean: Array, scale: Array) -> Floats:
+    """A block of inputs as the network takes it."""
+    out = (block - mean) / scale
+    return np.clip(out, -LARGEST_INPUT, LARGEST_INPUT, out=out)
+
+
+def play_features(play_ms: Array, duration_ms: Array) -> Floats:
+    """(…, 12) float32 what the flags are linear in: hinges of ln(play) and of the watch ratio, and no play at all."""
+    log_play = np.log(np.clip(play_ms, 300.0, 600_000.0) / 1_000.0)[..., None]
+    ratio = np.clip(play_ms / np.where(duration_ms > 0, duration_ms, NOMINAL_MS), 0.0, 6.0)[..., None]
+    parts = (
+        log_play,
+        np.maximum(log_play - LOG_PLAY_HINGES, 0.0),
+        ratio,
+        np.maximum(ratio - RATIO_HINGES, 0.0),
+        (play_ms <= 0)[..., None],
+    )
+    return np.concatenate(parts, axis=-1, dtype=np.float32)
+
+
+class Forward:
+    """Outputs of a trained ensemble.
+
+    Args:
+        weights: Arrays of `ResponseNetwork` by name.
+        scales: What inputs are measured by.
+    """
+
+    def __init__(self, weights: Mapping[str, Array], scales: Scales) -> None:
+        self.scales = scales
+        self.members, self.hidden = weights["second"].shape[:2]
+        # One product for the first layer and for the way around it.
+        whole = np.concatenate([weights["first"], weights["skip"]], axis=1).astype(np.float32)
+        n_user, n_video = len(scales.user_mean), len(scales.video_mean)
+        self._user, self._video, self._both = np.split(whole, [n_user, n_user + n_video])
+        self._user, self._both = np.ascontiguousarray(self._user), np.ascontiguousarray(self._both)
+        skipped = np.zeros(self.members * N_OUTPUTS, dtype=np.float32)
+        self._bias = np.concatenate([weights["first_bias"], skipped])
+        self._second, self._second_bias = weights["second"], weights["second_bias"]
+        self._third, self._third_bias = weights["third"], weights["third_bias"]
+        self.flag_play, self.flag_like = weights["flag_play"], weights["flag_like"] * np.array(AFTER_LIKE)
+        self._repeats = weights["repeats"]
+        self._shares = np.array(REPEAT_SHARES, dtype=np.float32)
+
+    @property
+    def columns(self) -> int:
+        """C, columns of the parts of the first layer."""
+        return self.members * (self.hidden + N_OUTPUTS)
+
+    def video_part(self, block: Floats) -> Floats:
+        """(n, C) of a video block, not yet standardised."""
+        s = self.scales
+        return standardised(block, s.video_mean, s.video_scale) @ self._video
+
+    def user_part(self, block: Floats) -> Floats:
+        """(n, C) of a user block, not yet standardised."""
+        s = self.scales
+        return standardised(block, s.user_mean, s.user_scale) @ self._user + self._bias
+
+    def __call__(self, user_part: Floats, video_part: Floats, both: Floats, repeats: Floats) -> Floats:
+        """(M, n, 13) outputs, see `network`.
+
+        Args:
+            user_part: (n, C).
+            video_part: (n, C).
+            both: (n, 4), not yet standardised.
+            repeats: (n, 3).
+        """
+        s, m, h, n = self.scales, self.members, self.hidden, len(user_part)
+        first = standardised(both, s.both_mean, s.both_scale) @ self._both
+        first += user_part
+        first += video_part
+        hidden = np.maximum(first[:, : m * h], 0.0).reshape(n, m, h).transpose(1, 0, 2)
+        hidden = np.matmul(hidden, self._second)
+        hidden += self._second_bias
+        np.maximum(hidden, 0.0, out=hidden)
+        out: Floats = np.matmul(hidden, self._third)
+        out += self._third_bias
+        out += first[:, m * h :].reshape(n, m, N_OUTPUTS).transpose(1, 0, 2)
+        out[..., :N_PHASES] += (repeats @ self._repeats)[:, None] * self._shares
+        return out

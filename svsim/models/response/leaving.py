@@ -1,0 +1,131 @@
+"""Leaving a session and coming back, learned from where a log's sessions end.
+
+    logit P(leave after a video) = β · f            ln(return gap in hours) = γ · f + σ ε
+
+f: running disappointment (exponential mean, .9 a step, of expected minus realised watch ratio), shares of repeated tags
+and of repeated authors among the last ten videos, ln(1 + minutes) and ln(1 + videos) of the session, hour of the day (two
+harmonics). A session ends where the next row is more than 30 minutes away.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, Self
+
+import numpy as np
+import numpy.typing as npt
+
+from svsim.data.features import CHINA_MS, DAY_MS
+
+__all__ = ["FEATURES", "LAST", "Leaving", "leaving_features", "repeated_share"]
+
+Array = npt.NDArray[Any]
+Floats = npt.NDArray[np.float64]
+
+FEATURES = (
+    "intercept", "disappointment", "repeated_tags", "repeated_authors", "log_minutes", "log_videos", "sin_hour", "cos_hour",
+    "sin_2_hours", "cos_2_hours",
+)  # fmt: skip
+LAST = 10
+"""Videos among which repetition is counted."""
+DISAPPOINTMENT_DECAY = 0.9
+RIDGE = 1.0
+LEAST_GAP_H = 0.5 + 1 / 60
+
+
+def repeated_share(ring: Array) -> Floats:
+    """(n,) share of the last ten that stand among them already; −1 and 0 are none.
+
+    Args:
+        ring: (n, ≥ 10) ids, newest last.
+    """
+    last = np.sort(ring[:, -LAST:], axis=1)
+    known = last > 0
+    again = (last[:, 1:] == last[:, :-1]) & known[:, 1:]
+    return np.asarray(again.sum(axis=1) / np.maximum(known.sum(axis=1), 1))
+
+
+def leaving_features(
+    disappointment: Array, tags: Floats, authors: Floats, minutes: Array, videos: Array, time_ms: Array
+) -> Floats:
+    """(n, 10) float64 in the order of `FEATURES`, all arguments (n,)."""
+    hour = ((time_ms + CHINA_MS) % DAY_MS) * (2 * np.pi / DAY_MS)
+    out = np.empty((len(videos), len(FEATURES)))
+    columns = (
+        1.0, disappointment, tags, authors, np.log1p(np.maximum(minutes, 0.0)), np.log1p(videos), np.sin(hour), np.cos(hour),
+        np.sin(2 * hour), np.cos(2 * hour),
+    )  # fmt: skip
+    for number, column in enumerate(columns):
+        out[:, number] = column
+    return out
+
+
+@dataclass(frozen=True)
+class Leaving:
+    """Coefficients in the order of `FEATURES`.
+
+    Attributes:
+        leave: (10,) of the hazard.
+        gap: (10,) of ln(gap in hours).
+        gap_sd: σ.
+        follows: (2,) share of videos after which the request goes on, where the session does: after no click, after one.
+    """
+
+    leave: Floats
+    gap: Floats
+    gap_sd: float
+    follows: Floats
+
+    @classmethod
+    def fit(cls, features: Floats, left: Array, gap_h: Array, goes_on: Array, click: Array) -> Self:
+        """Fit to rows of a log.
+
+        Args:
+            features: (n, 10) after each row's video.
+            left: (n,) whether the session ended there.
+            gap_h: (n,) hours to the user's next row where it did, NaN where there is none.
+            goes_on: (n,) whether the next row is of the same request.
+            click: (n,) whether the row was a click.
+        """
+        leave = _logistic(features, left.astype(np.float64))
+        known = left & np.isfinite(gap_h) & (gap_h > 0)
+        x, y = features[known], np.log(np.maximum(gap_h[known], LEAST_GAP_H))
+        ridge = RIDGE * np.eye(len(FEATURES))
+        ridge[0, 0] = 0.0
+        if known.any():
+            gap = np.linalg.solve(x.T @ x + ridge, x.T @ y)
+            sd = float(np.std(y - x @ gap))
+        else:
+            gap, sd = np.zeros(len(FEATURES)), 1.0
+            gap[0] = np.log(4.0)
+        stays = ~left
+        follows = [float(goes_on[stays & (click == value)].mean()) if (stays & (click == value)).any() else 0.0 for value in (0, 1)]
+        return cls(leave, gap, sd, np.array(follows))
+
+    def probability(self, features: Floats) -> Floats:
+        """(n,) P(leave)."""
+        return np.asarray(1 / (1 + np.exp(-(features * self.leave).sum(axis=1))))
+
+    def gap_h(self, features: Floats, uniform: Floats) -> Floats:
+        """(n,) hours until the next session, from uniforms."""
+        from scipy.special import ndtri
+
+        noise = ndtri(np.clip(uniform, 1e-12, 1 - 1e-12))
+        return np.asarray(np.maximum(np.exp((features * self.gap).sum(axis=1) + self.gap_sd * noise), LEAST_GAP_H))
+
+
+def _logistic(x: Floats, y: Floats) -> Floats:
+    """Coefficients by Newton's method with a little ridge, the intercept free."""
+    ridge = RIDGE * np.eye(x.shape[1])
+    ridge[0, 0] = 1e-9
+    weight = np.zeros(x.shape[1])
+    share = np.clip(y.mean(), 1e-6, 1 - 1e-6)
+    weight[0] = np.log(share / (1 - share))
+    for _ in range(50):
+        mean = 1 / (1 + np.exp(-np.clip(x @ weight, -30, 30)))
+        hessian = (x * (mean * (1 - mean))[:, None]).T @ x + ridge
+        step = np.linalg.solve(hessian, x.T @ (y - mean) - ridge @ weight)
+        weight += step * min(1.0, 2.0 / max(np.abs(step).max(), 1e-12))
+        if np.abs(step).max() < 1e-9:
+            break
+    return weight

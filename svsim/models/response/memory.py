@@ -1,0 +1,287 @@
+"""What is remembered of a user: sums over past events, near and far, by tag and by duration.
+
+Each event counts with (1, click, long view, watch-time ratio, like, relevant, social, click − c̄, ratio − r̄), where c̄ and r̄
+are the video's own rates by other users: a user who clicks on what everybody clicks has told little. Sums run over
+
+    life     all past events               recent   weighted .9 a step back (half gone after 7)
+    slow     .98 a step back (34)          session  those of the session
+
+and, for the ratio's excess alone, over the events of each first tag and of each class of durations. Evaluating a log takes
+the sums over the rows before each row (`PastSums`); a simulator carries them along (`Memory`); a test holds one to the other.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, fields
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from svsim.data.features import candidate_features
+from svsim.data.store import FeedStore
+from svsim.models.inputs import request_starts
+from svsim.names import CANDIDATE_FEATURES, LOG_COLUMN_OF
+from svsim.signals import aux, wtr
+
+__all__ = [
+    "EVENT_SUMS",
+    "N_DURATIONS",
+    "RING",
+    "SCALES",
+    "SESSION_GAP_MS",
+    "Memory",
+    "PastSums",
+    "duration_class",
+    "first_tags",
+    "session_starts",
+]
+
+Array = npt.NDArray[Any]
+Floats = npt.NDArray[np.float64]
+Ints = npt.NDArray[np.int64]
+
+EVENT_SUMS = ("events", "click", "long_view", "wtr", "like", "relevant", "social", "click_excess", "wtr_excess")
+EXCESS = len(EVENT_SUMS) - 1
+SCALES = ("life", "slow", "recent", "session")
+DECAY = np.array([1.0, 0.98, 0.9, 1.0])
+SESSION = SCALES.index("session")
+RING = 16
+"""Videos of the session that repetition is counted among."""
+SESSION_GAP_MS = 30 * 60_000
+DURATION_EDGES_S = (7.0, 12.0, 18.0, 30.0, 60.0, 120.0, 240.0)
+N_DURATIONS = len(DURATION_EDGES_S) + 1
+FORGOTTEN = 1e-7
+"""Weight below which a decaying sum leaves an event out."""
+
+
+def duration_class(duration_ms: Array) -> Ints:
+    """Class of durations, 0 the shortest."""
+    return np.searchsorted(DURATION_EDGES_S, np.asarray(duration_ms) / 1_000.0, side="right").astype(np.int64)
+
+
+def first_tags(store: FeedStore) -> Ints:
+    """(n_videos + 1,) first tag of each video, 0 none; other numbers are one more than the tag."""
+    first = np.array([tags[0] + 1 if tags else 0 for tags in store.video_tags], dtype=np.int64)
+    return first[store.videos["tag_set"]] if len(first) else np.zeros(store.n_videos + 1, dtype=np.int64)
+
+
+def session_starts(store: FeedStore) -> Ints:
+    """(n_events,) for each event the row of its session's first: a pause of more than 30 minutes ends a session."""
+    user, time = store.events["user"], store.events["time_ms"]
+    first = np.ones(store.n_events, dtype=bool)
+    first[1:] = (user[1:] != user[:-1]) | (time[1:] - time[:-1] > SESSION_GAP_MS)
+    return np.asarray(np.flatnonzero(first)[np.cumsum(first) - 1])
+
+
+class PastSums:
+    """Sums over the past of any row of a store's events.
+
+    Args:
+        store: Whose events.
+    """
+
+    def __init__(self, store: FeedStore) -> None:
+        self.store = store
+        self.tag = first_tags(store)
+        self.n_tags = int(self.tag.max(initial=0)) + 1
+
+    @cached_property
+    def shown(self) -> npt.NDArray[np.float32]:
+        """(n_events, C) candidate features of each event's video, as users of other folds made the rates."""
+        return candidate_features(self.store, np.arange(self.store.n_events))[:, : len(CANDIDATE_FEATURES)]
+
+    @cached_property
+    def events(self) -> npt.NDArray[np.float32]:
+        """(n_events, 9) what each event counts with."""
+        store, events = self.store, self.store.events
+        click, ratio = (self.shown[:, CANDIDATE_FEATURES.index(name)] for name in ("video_click", "video_wtr"))
+        return event_sums(
+            {name: np.asarray(events[column]) for name, column in LOG_COLUMN_OF.items()},
+            np.nan_to_num(wtr(events["play_time_ms"], events["duration_ms"])),
+            events["wtg_gain"] > store.wtg.threshold,
+            click,
+            ratio,
+        )
+
+    # --- of many rows at once -----------------------------------------------------------------------------------------
+
+    def scales(self, user: Ints, end: Ints, session: Ints) -> npt.NDArray[np.float32]:
+        """(n, 4, 9) sums by scale over a user's events before a row.
+
+        Args:
+            user: (n,) dense ids.
+            end: (n,) only events before this row.
+            session: (n,) the session's events begin at this row; from `end` on, none.
+        """
+        x = self.events
+        total = np.concatenate([np.zeros((1, x.shape[1])), np.cumsum(x, axis=0, dtype=np.float64)])
+        first = self.store.users["first_event"][user]
+        found = np.empty((len(end), len(SCALES), x.shape[1]), dtype=np.float32)
+        found[:, 0] = total[end] - total[np.minimum(first, end)]
+        found[:, SESSION] = total[end] - total[np.minimum(np.maximum(session, first), end)]
+        del total
+        for number in (1, 2):
+            faded = self._faded(DECAY[number])
+            found[:, number] = np.where((end > first)[:, None], faded[np.maximum(end - 1, 0)], 0.0)
+        return found
+
+    def _faded(self, decay: float) -> npt.NDArray[np.float32]:
+        """(n_events, 9) decaying sums up to each event, this one with weight one."""
+        from scipy.signal import lfilter
+
+        x, users = self.events, self.store.users
+        out = np.empty_like(x)
+        first, count = users["first_event"], users["n_events"]
+        for start, n in zip(first[count > 0].tolist(), count[count > 0].tolist(), strict=True):
+            out[start : start + n] = lfilter([1.0], [1.0, -decay], x[start : start + n], axis=0)
+        return out
+
+    def excess(self, kind: Ints, asked: Ints, user: Ints, end: Ints) -> tuple[Floats, Floats]:
+        """Events and summed excess of the ratio among a user's past events of one kind.
+
+        Args:
+            kind: (n_events,) kind of each event.
+            asked: (n,) kind that is asked for.
+            user: (n,) dense ids.
+            end: (n,) only events before this row.
+        """
+        kinds = int(max(kind.max(initial=0), asked.max(initial=0))) + 1
+        rows, size = np.arange(self.store.n_events), np.int64(self.store.n_events + 1)
+        group = self.store.events["user"].astype(np.int64) * kinds + kind
+        order = np.argsort(group, kind="stable")
+        key = group[order] * size + rows[order]
+        total = np.concatenate([[0.0], np.cumsum(self.events[order, EXCESS], dtype=np.float64)])
+        own = user.astype(np.int64) * kinds + asked
+        low, high = np.searchsorted(key, own * size), np.searchsorted(key, own * size + end)
+        return (high - low).astype(np.float64), total[high] - total[low]
+
+    # --- of users who begin somewhere ---------------------------------------------------------------------------------
+
+    def memory(self, user: Ints, event: Ints) -> Memory:
+        """What is remembered of B users before a row each, as a new session opens.
+
+        Args:
+            user: (B,) dense ids.
+            event: (B,) row of the store's events.
+        """
+        rows, b = len(user), np.arange(len(user))
+        first = np.where(self.store.users["n_events"][user] > 0, self.store.users["first_event"][user], event)
+        count = np.maximum(event - first, 0)
+        memory = Memory.empty(rows, self.n_tags)
+        owner = np.repeat(b, count)
+        back = np.repeat(np.cumsum(count), count) - np.arange(count.sum()) - 1
+        index = event[owner] - 1 - back
+        x = self.events[index].astype(np.float64)
+        for number in range(SESSION):
+            weight = DECAY[number] ** back
+            near = weight > FORGOTTEN
+            for column in range(x.shape[1]):
+                memory.sums[:, number, column] = np.bincount(
+                    owner[near], weights=weight[near] * x[near, column], minlength=rows
+                )
+        video = self.store.events["video"][index]
+        for table, kind in (
+            (memory.by_tag, self.tag[video]),
+            (memory.by_duration, duration_class(self.store.events["duration_ms"][index])),
+        ):
+            place = owner * table.shape[1] + kind
+            for column, weights in enumerate((np.ones(len(index)), x[:, EXCESS])):
+                sums = np.bincount(place, weights=weights, minlength=rows * table.shape[1])
+                table[..., column] = sums.reshape(rows, -1)
+        last = np.maximum(event - 1, 0)
+        memory.last_ms[:] = np.where(count > 0, self.store.events["time_ms"][last], 0)
+        return memory
+
+
+def event_sums(flags: dict[str, Array], ratio: Array, relevant: Array, click_rate: Array, wtr_rate: Array) -> Array:
+    """(n, 9) float32 what events count with, in the order of `EVENT_SUMS`."""
+    click = flags["click"].astype(np.float32)
+    social = np.minimum(aux(flags) - flags["like"], 1.0)
+    columns = (
+        np.ones(len(click)), click, flags["long_view"], ratio, flags["like"], relevant, social, click - click_rate,
+        ratio - wtr_rate,
+    )  # fmt: skip
+    return np.stack([np.asarray(column, dtype=np.float32) for column in columns], axis=1)
+
+
+@dataclass
+class Memory:
+    """What is remembered of B users; arrays by row, changed in place.
+
+    Attributes:
+        sums: (B, 4, 9) float32 by scale and name.
+        by_tag: (B, tags, 2) float32 events and excess of the ratio by first tag.
+        by_duration: (B, 8, 2) float32 likewise by class of durations.
+        ring_video, ring_author, ring_tag: (B, 16) int32 of the session's last videos, newest last, −1 none.
+        last_ms: (B,) int64 time of the last event, 0 none.
+        session_ms: (B,) int64 when the session opened.
+    """
+
+    sums: Array
+    by_tag: Array
+    by_duration: Array
+    ring_video: Array
+    ring_author: Array
+    ring_tag: Array
+    last_ms: Array
+    session_ms: Array
+
+    @classmethod
+    def empty(cls, rows: int, n_tags: int) -> Memory:
+        """Of users of whom nothing is known."""
+        return cls(
+            sums=np.zeros((rows, len(SCALES), len(EVENT_SUMS)), dtype=np.float32),
+            by_tag=np.zeros((rows, n_tags, 2), dtype=np.float32),
+            by_duration=np.zeros((rows, N_DURATIONS, 2), dtype=np.float32),
+            **{f"ring_{name}": np.full((rows, RING), -1, dtype=np.int32) for name in ("video", "author", "tag")},
+            last_ms=np.zeros(rows, dtype=np.int64),
+            session_ms=np.zeros(rows, dtype=np.int64),
+        )
+
+    def arrays(self) -> dict[str, Array]:
+        """By name; the memory's own arrays."""
+        return {field.name: getattr(self, field.name) for field in fields(self)}
+
+    def open_session(self, rows: Array, time_ms: Array) -> None:
+        """Begin a session in some rows."""
+        self.sums[rows, SESSION] = 0.0
+        for ring in (self.ring_video, self.ring_author, self.ring_tag):
+            ring[rows] = -1
+        self.session_ms[rows] = time_ms
+
+    def add(
+        self, x: Array, video: Array, author: Array, tag: Array, duration: Array, time_ms: Array, served: Array | None
+    ) -> None:
+        """Remember one event of every row.
+
+        Args:
+            x: (B, 9) what it counts with.
+            video: (B,) dense ids.
+            author: (B,) dense ids.
+            tag: (B,) first tags as `first_tags` numbers them.
+            duration: (B,) classes.
+            time_ms: (B,) when it was served.
+            served: (B,) whether the row has an event; None: all of them.
+        """
+        if served is not None and not served.all():
+            rows = np.flatnonzero(served)
+            part = Memory(**{name: values[rows] for name, values in self.arrays().items()})
+            part.add(x[rows], video[rows], author[rows], tag[rows], duration[rows], time_ms[rows], None)
+            for name, values in part.arrays().items():
+                getattr(self, name)[rows] = values
+            return
+        self.sums *= _DECAYS
+        self.sums += x[:, None, :]
+        every = np.arange(len(x))
+        for table, kind in ((self.by_tag, tag), (self.by_duration, duration)):
+            table[every, kind, 0] += 1.0
+            table[every, kind, 1] += x[:, EXCESS]
+        for ring, value in ((self.ring_video, video), (self.ring_author, author), (self.ring_tag, tag)):
+            ring[:, :-1] = ring[:, 1:]
+            ring[:, -1] = value
+        self.last_ms[:] = time_ms
+
+
+_DECAYS = DECAY.astype(np.float32)[None, :, None]

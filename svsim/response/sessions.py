@@ -1,0 +1,128 @@
+"""How well a learned model's users leave: hazards against logged session ends, session lengths simulated against logged."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from svsim.data.store import FeedStore
+from svsim.models.response.leaving import FEATURES
+from svsim.models.response.leaving_rows import leaving_rows
+from svsim.models.response.material import Material
+from svsim.models.response.runs import ResponseRun
+from svsim.response.learned import LearnedResponse
+from svsim.response.protocol import Past
+
+__all__ = ["session_fit", "simulated_lengths"]
+
+Array = npt.NDArray[Any]
+Told = dict[str, Any]
+
+SESSIONS, LONGEST = 2_000, 1_000
+VIDEOS = 5_000
+QUANTILES = (10, 25, 50, 75, 90)
+WHOLE_SESSION = 5.0
+"""Mean length from which a log's sessions count as whole: KuaiRand-Pure's are cut-outs of one or two videos."""
+LARGEST_OFF, LARGEST_LENGTH_OFF = 0.1, 0.2
+GROUPS = 10
+SEED = 0
+
+
+def session_fit(
+    run: ResponseRun, store: FeedStore, material: Material, rows: npt.NDArray[np.int64], expected_wtr: Array
+) -> Told:
+    """Formula, coefficients and fit of leaving and coming back, and the gates on them.
+
+    Args:
+        run: The model.
+        store: Its store.
+        material: Of the store.
+        rows: Rows of the test split.
+        expected_wtr: (n,) the model's expectation of each row's watch ratio.
+    """
+    leaving = run.parts.leaving
+    found = leaving_rows(material, rows, expected_wtr)
+    hazard = leaving.probability(found.features)
+    lengths = store.sessions("test").length
+    whole = len(lengths) > 0 and lengths.mean() >= WHOLE_SESSION
+    order = np.argsort(hazard, kind="stable")
+    told: Told = {
+        "formula": "logit P(leave after a video) = β·f; ln(gap in hours) = γ·f + σ ε",
+        "coefficients": {
+            name: {"leave": float(b), "gap": float(g)} for name, b, g in zip(FEATURES, leaving.leave, leaving.gap, strict=True)
+        },
+        "gap_sd": leaving.gap_sd,
+        "request_goes_on": {"after no click": float(leaving.follows[0]), "after a click": float(leaving.follows[1])},
+        "rows": len(found.rows),
+        "hazard": {
+            "logged": float(found.left.mean()),
+            "predicted": float(hazard.mean()),
+            "groups": [
+                {"n": len(part), "predicted": float(hazard[part].mean()), "logged": float(found.left[part].mean())}
+                for part in np.array_split(order, GROUPS)
+                if len(part)
+            ],
+        },
+    }
+    gap = found.gap_h[np.isfinite(found.gap_h)]
+    if len(gap):
+        uniform = np.random.default_rng(SEED).random(len(gap))
+        drawn = leaving.gap_h(found.features[np.isfinite(found.gap_h)], uniform)
+        told["gap_h"] = {"n": len(gap), "logged": _quantiles(gap), "model": _quantiles(drawn)}
+    told["length"] = {"n": len(lengths), "logged": {"mean": float(lengths.mean()), "quantiles": _quantiles(lengths)}}
+    reason = f"not judged: the log's sessions hold {lengths.mean():.1f} videos on average, cut-outs of whole ones"
+    if not whole:
+        told["gates"] = [_gate(name, None, None, len(lengths), reason) for name in ("leaving, mean hazard", "session length")]
+        return told
+    simulated = simulated_lengths(run, store)
+    told["length"]["model"] = {"mean": float(simulated.mean()), "quantiles": _quantiles(simulated), "n": len(simulated)}
+    off = float(hazard.mean() / found.left.mean() - 1)
+    longer = float(simulated.mean() / lengths.mean() - 1)
+    told["gates"] = [
+        _gate("leaving, mean hazard", off, LARGEST_OFF, len(found.rows), _verdict(abs(off) <= LARGEST_OFF)),
+        _gate("session length", longer, LARGEST_LENGTH_OFF, len(simulated), _verdict(abs(longer) <= LARGEST_LENGTH_OFF)),
+    ]
+    return told
+
+
+def simulated_lengths(run: ResponseRun, store: FeedStore) -> npt.NDArray[np.int64]:
+    """(S,) lengths of sessions that open where the test split's do and are shown what the platform showed, shuffled.
+
+    Each next video is one of the exposures of the test split, drawn anew; nobody stays longer than 1,000 videos.
+    """
+    rng = np.random.default_rng(SEED)
+    sessions = store.sessions("test")
+    chosen = rng.choice(len(sessions), min(SESSIONS, len(sessions)), replace=False)
+    standard = sessions.rows[np.asarray(store.events["is_rand"])[sessions.rows] == 0]
+    shown = store.events["video"][rng.choice(standard, VIDEOS)].astype(np.int64)
+    model = LearnedResponse(run, store, np.unique(shown), chance=False)
+    event = sessions.rows[sessions.start[chosen]]
+    key = chosen.astype(np.uint64)
+    state = model.begin(sessions.user[chosen].astype(np.int64), Past(event, store.events["time_ms"][event], key))
+    length = np.full(len(chosen), LONGEST, dtype=np.int64)
+    alive = np.arange(len(chosen))
+    for step in range(1, LONGEST + 1):
+        video = rng.choice(shown, len(alive))
+        feedback = model.respond(state, video, rng.random((len(alive), 8)))
+        state = model.advance(state, video, feedback)
+        leaves = rng.random(len(alive)) < model.leave_probability(state)
+        length[alive[leaves]] = step
+        state = {name: values[~leaves] for name, values in state.items()}
+        alive = alive[~leaves]
+        if not len(alive):
+            break
+    return length
+
+
+def _quantiles(values: Array) -> dict[str, float]:
+    return {f"p{p}": float(np.percentile(values, p)) for p in QUANTILES}
+
+
+def _gate(name: str, value: float | None, limit: float | None, n: int, verdict: str) -> Told:
+    return {"name": name, "value": value, "limit": limit, "n": n, "verdict": verdict}
+
+
+def _verdict(good: bool) -> str:
+    return "passed" if good else "failed"
