@@ -11,7 +11,7 @@ from svsim.data.store import FeedStore
 from svsim.names import CLICK, FEEDBACK, PLAY_TIME
 from svsim.randomness import extended_hash, keyed_hash
 from svsim.response.protocol import Past, State
-from svsim.response.truth_expectation import expected
+from svsim.response.truth_expectation import Expectation
 from svsim.response.truth_reaction import Viewer
 from svsim.response.truth_videos import Int, Real, get_videos
 from svsim.world.config import HOUR_MS
@@ -49,7 +49,7 @@ class TruthResponse:
 
     def __init__(self, store: FeedStore, pool: npt.ArrayLike | None = None) -> None:
         self._videos = get_videos(store, pool)
-        self._viewer = Viewer(self._videos.hazard)
+        self._viewer, self._expectation = Viewer(self._videos.hazard), Expectation(self._videos.hazard)
         self.world = self._videos.world
         fatigue = constants("platform")
         self._fatigue = tuple(float(fatigue[f"fatigue_{name}"]) for name in ("video", "author", "tag"))
@@ -108,16 +108,15 @@ class TruthResponse:
     def expect(self, state: State, videos: Ints) -> dict[str, npt.NDArray[np.float32]]:
         """(B, K) expectations over the response noise, by name of `protocol.EXPECTED`; 0 for video 0."""
         rows = self._videos.rows(videos)
-        whole = self._videos.whole.take(rows, axis=0)
-        interest = self._interest(
-            state["own"][:, None], state["taste"][:, None], state["recent"][:, None], self._quality(rows), whole
-        )
-        like = np.broadcast_to(state["like_effect"][:, None], rows.shape)
-        flat = expected(
-            whole[..., Int.DURATION].ravel(), self._videos.gain_from.take(rows).ravel(), interest.ravel(), like.ravel()
+        real, whole = self._videos.real.take(rows, axis=0), self._videos.whole.take(rows, axis=0)
+        own, taste, recent = (state[name][:, None] for name in ("own", "taste", "recent"))
+        interest = self._interest(own, taste, recent, real[..., Real.QUALITY], whole).ravel()
+        like = np.broadcast_to(state["like_effect"][:, None], rows.shape).ravel()
+        found = self._expectation.of(
+            real.reshape(-1, real.shape[-1]), whole.reshape(-1, whole.shape[-1]), interest, like
         )
         known = rows > 0
-        return {name: values.reshape(rows.shape) * known for name, values in flat.items()}
+        return {name: values.reshape(rows.shape) * known for name, values in found.items()}
 
     def respond(self, state: State, video: Ints, noise: Floats) -> dict[str, Array]:
         """The reaction of the world to one video a row, (B,) int32 by name of `names.FEEDBACK`; zeros for video 0."""
@@ -145,9 +144,6 @@ class TruthResponse:
     def return_gap_h(self, state: State, noise: Floats) -> Floats:
         """(B,) hours until the next session of users who leave now, from (B,) uniforms; longer after few clicks."""
         return self.world.leaving.gap_from(state["user"], state["time_ms"], state["clicked"], state["shown"], noise)
-
-    def _quality(self, rows: Array) -> Floats:
-        return self._videos.real[:, Real.QUALITY].take(rows)
 
     def _interest(self, own: Floats, taste: Array, recent: Array, quality: Floats, whole: Array) -> Floats:
         """Interest as `World.interest` tells it; arrays that broadcast but for the axes (3, 16) of the memory."""

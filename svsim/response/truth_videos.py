@@ -23,7 +23,7 @@ from svsim.world.hazard import KINK_MS, SHORT_MS, WatchHazard
 from svsim.world.response import CLICK_MS, LONG_MS, LONGEST_PLAY_MS
 from svsim.world.world import World
 
-__all__ = ["KNOTS", "Int", "Real", "TruthVideos", "get_videos", "shortest_relevant_ms"]
+__all__ = ["KNOTS", "MAIN_FEED", "Int", "Real", "TruthVideos", "get_videos", "shortest_relevant_ms"]
 
 Array = npt.NDArray[Any]
 Floats = npt.NDArray[np.float64]
@@ -31,6 +31,8 @@ Ints = npt.NDArray[np.int64]
 
 KNOTS = 64
 """Columns of a row of `TruthVideos.hazard`: a power of two, so that a search halves."""
+MAIN_FEED = 1
+"""The tab of the episodes: videos play by themselves."""
 BEYOND = 1e300
 """In the columns past the last knot; a hazard never reaches it."""
 BLOCK = 16_384
@@ -41,6 +43,7 @@ class Real:
     """Columns of `TruthVideos.real`."""
 
     LOG_SPAN, DURATION, SHARE, PUSH, KINK, QUALITY, CLICK_FROM, LONG_FROM, UNSEEN, UNSEEN_LONG = range(10)
+    H_SHORT, H_MIDDLE, H_CLICK, H_LONG, H_GAIN, GAIN_AT_NONE = range(10, 16)
 
 
 class Int:
@@ -58,12 +61,13 @@ class TruthVideos:
         world: Whose truth.
         user: Dense user id → the world's.
         row: Dense video id → row, 0 outside the pool.
-        real: (P + 1, 10) float64, see `Real`: ln(0.9 d / first knot); nominal duration in ms; weight of the second of two
-            rows of `hazard`; what an interest of one takes from the log hazard; H(18 s); quality; least play in ms of a
-            click and of a long view; factor on the rates of clicks, and rate of long views, that come without.
+        real: (P + 1, 16) float64, see `Real`: ln(0.9 d / first knot); nominal duration in ms; weight of the second of two
+            rows of `hazard`; what an interest of one adds to the log hazard; H(18 s); quality; least play in ms of a
+            click and of a long view; factor on the rates of clicks, and rate of long views, that come without; H where
+            the rates of such clicks change, twice, where a click, a long view and a relevant gain begin; and whether no
+            play at all is a relevant gain.
         whole: (P + 1, 6) int32, see `Int`: dense video id, author, first tag (−1 none), duration in ms, micro-cluster,
             and where in `hazard` (flat) the first of the video's two rows begins.
-        gain_from: (P + 1,) float64 least play in ms that is a relevant gain, inf for none.
         hazard: (D, `KNOTS`) float64 baseline cumulative hazards at the knots, by duration.
         pause_ms: Median pause between videos.
     """
@@ -73,7 +77,6 @@ class TruthVideos:
     row: npt.NDArray[np.int32]
     real: Floats
     whole: npt.NDArray[np.int32]
-    gain_from: Floats
     hazard: Floats
     pause_ms: int
 
@@ -143,9 +146,13 @@ def shortest_relevant_ms(store: FeedStore, duration_ms: npt.NDArray[Any]) -> Flo
 def _build(store: FeedStore, ids: Ints) -> TruthVideos:
     world = _open(store)
     index = world.catalogue.index_of(store.videos["video_id"][ids])
-    parts = [index[start : start + BLOCK] for start in range(0, len(index), BLOCK)] or [index]
-    real = np.concatenate([_nothing(), *(_real(world, part) for part in parts)])
-    whole = np.concatenate([np.zeros((1, 6), dtype=np.int32), *(_whole(world, part) for part in parts)])
+    real, whole = np.zeros((len(ids) + 1, 16)), np.zeros((len(ids) + 1, 6), dtype=np.int32)
+    # What is computed of no video is finite, and thrown away.
+    real[0, Real.DURATION] = 1.0
+    for start in range(0, len(ids), BLOCK):
+        part, rows = index[start : start + BLOCK], slice(start + 1, start + 1 + BLOCK)
+        whole[rows] = _whole(world, part)
+        real[rows] = _real(world, part, shortest_relevant_ms(store, whole[rows, Int.DURATION]))
     whole[1:, Int.VIDEO] = ids
     row = np.zeros(store.n_videos + 1, dtype=np.int32)
     row[ids] = np.arange(1, len(ids) + 1)
@@ -155,7 +162,6 @@ def _build(store: FeedStore, ids: Ints) -> TruthVideos:
         row=row,
         real=real,
         whole=whole,
-        gain_from=shortest_relevant_ms(store, whole[:, Int.DURATION]),
         hazard=_hazards(),
         pause_ms=median_pause_ms(store),
     )
@@ -176,29 +182,31 @@ def _hazards() -> Floats:
     return np.concatenate([table, np.full((len(table), KNOTS - table.shape[1]), BEYOND)], axis=1)
 
 
-def _nothing() -> Floats:
-    """The row of no video: what is computed of it is finite, and thrown away."""
-    row = np.zeros((1, 10))
-    row[0, Real.DURATION] = 1.0
-    return row
-
-
-def _real(world: World, index: Ints) -> Floats:
+def _real(world: World, index: Ints, gain_from: Floats) -> Floats:
     c = constants("response")
     duration = world.catalogue.duration_ms(index)
     hazard = WatchHazard(duration)
-    real = np.empty((len(index), 10))
+    # Play times are whole: above 7 s means from 7,001 ms on.
+    click_from = np.where((duration > 0) & (duration <= CLICK_MS), duration, CLICK_MS + 1)
+    long_from = np.where((duration > 0) & (duration <= LONG_MS), duration, LONG_MS)
+    real = np.empty((len(index), 16))
     real[:, Real.LOG_SPAN] = np.log(float(c["early_end"]) * hazard.nominal / float(c["first_knot_ms"]))
     real[:, Real.DURATION] = hazard.nominal
     real[:, Real.SHARE] = _mixture(duration)[1]
     real[:, Real.PUSH] = -c["hazard_interest"] * np.where(hazard.nominal < SHORT_MS, c["hazard_short"], 1.0)
     real[:, Real.KINK] = hazard.at(KINK_MS)
     real[:, Real.QUALITY] = world.catalogue.appeal(index)[0]
-    # Play times are whole: above 7 s means from 7,001 ms on.
-    real[:, Real.CLICK_FROM] = np.where((duration > 0) & (duration <= CLICK_MS), duration, CLICK_MS + 1)
-    real[:, Real.LONG_FROM] = np.where((duration > 0) & (duration <= LONG_MS), duration, LONG_MS)
+    real[:, Real.CLICK_FROM], real[:, Real.LONG_FROM] = click_from, long_from
     real[:, Real.UNSEEN] = np.where(duration > 0, 1.0, c["unseen_click_picture"])
     real[:, Real.UNSEEN_LONG] = np.where(duration > 0, c["unseen_long_view"], 0.0)
+    short, middle = c["unseen_click_ms"][1:]
+    real[:, Real.H_SHORT] = hazard.at(np.minimum(short, click_from))
+    real[:, Real.H_MIDDLE] = hazard.at(np.minimum(middle, click_from))
+    real[:, Real.H_CLICK], real[:, Real.H_LONG] = hazard.at(click_from), hazard.at(long_from)
+    # Who plays at all plays 1 ms at least and `LONGEST_PLAY_MS` at most.
+    reached = hazard.at(np.where(gain_from > 1, np.minimum(gain_from, LONGEST_PLAY_MS), 0.0))
+    real[:, Real.H_GAIN] = np.where(gain_from > LONGEST_PLAY_MS, np.inf, reached)
+    real[:, Real.GAIN_AT_NONE] = gain_from <= 0
     return real
 
 
