@@ -26,6 +26,8 @@ def checked_action(action: Any, slots: int, slate: int) -> Array:
     Raises:
         EnvironmentUsageError: It lies outside the action space.
     """
+    if slate == 1 and type(action) is int and 0 <= action < slots:
+        return np.array([action])
     expected = f"a slot from 0 to {slots - 1}" if slate == 1 else f"{slate} slots from 0 to {slots - 1}"
     try:
         chosen = np.asarray(action)

@@ -90,10 +90,7 @@ def rows_of(info: dict[str, Any]) -> list[dict[str, Any]]:
     columns = [_column(info[name]) for name in names]
     rows = [dict(zip(names, values, strict=True)) for values in zip(*columns, strict=True)]
     for row in rows:
-        for name in _NAN_IF_NONE:
-            # Gymnasium's checker takes NaN for a difference.
-            if name in row and math.isnan(row[name]):
-                del row[name]
+        _drop_unknown(row)
     return rows
 
 
@@ -107,10 +104,20 @@ def _column(values: Any) -> list[Any]:
 
 def row_of(info: dict[str, Any], row: int) -> dict[str, Any]:
     """One row of info arrays, as `rows_of` gives it."""
-    return rows_of(_part(info, row))[0]
+    found: dict[str, Any] = {}
+    for name, values in info.items():
+        if name.startswith("_"):
+            continue
+        if isinstance(values, dict):
+            found[name] = row_of(values, row)
+        else:
+            found[name] = values.item(row) if values.ndim == 1 else values[row]
+    _drop_unknown(found)
+    return found
 
 
-def _part(info: dict[str, Any], row: int) -> dict[str, Any]:
-    return {
-        name: _part(value, row) if isinstance(value, dict) else value[row : row + 1] for name, value in info.items()
-    }
+def _drop_unknown(row: dict[str, Any]) -> None:
+    """Leave out what is NaN for want of an answer: Gymnasium's checker takes NaN for a difference."""
+    for name in _NAN_IF_NONE:
+        if name in row and math.isnan(row[name]):
+            del row[name]

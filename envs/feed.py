@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
@@ -14,7 +13,6 @@ import numpy.typing as npt
 
 from svsim.data.features import candidate_feature_names
 from svsim.data.store import FeedStore
-from svsim.data.truth import TRUTH_FILE
 from svsim.envs.batch import BatchEnv
 from svsim.envs.faces import RenderMode
 from svsim.envs.feed_options import Actions, FeedArguments, FeedOptions, Retrieval, feed_options
@@ -27,6 +25,7 @@ from svsim.envs.slates import SlateRules
 from svsim.envs.spaces import observation_space
 from svsim.errors import OptionError
 from svsim.response import ResponseModel
+from svsim.response.opening import open_response
 from svsim.signals import WatchTimeGain
 from svsim.world.presets import find_store
 
@@ -123,26 +122,8 @@ def _set_up(
         n_authors=opened.n_authors,
         mask=len(videos) if options.catalogue else candidates * slate_size,
     )
-    model = _response_model(response, opened, videos)
+    model = open_response(response, opened, videos.video[:-1].astype(np.int64))
     return _FeedSetup(space, names, on_illegal, privileged, videos, begun, model, opened.wtg, options)
-
-
-def _response_model(response: str | Path | ResponseModel | None, store: FeedStore, pool: Pool) -> ResponseModel:
-    """The model that an argument means: itself, the truth of the store's world, or a trained run."""
-    if response is None:
-        if not (store.path / TRUTH_FILE).is_file():
-            raise OptionError(
-                f"expected a model of the users, found none: {store.path} holds no truth of a world",
-                where="response",
-                remedy="train one by `svsim train response` and name its run",
-            )
-        response = "truth"
-    if not isinstance(response, str | Path):
-        return response
-    # Opening may import what only learned models need.
-    opening = importlib.import_module("svsim.response.opening")
-    model: ResponseModel = opening.open_response(response, store, pool.video[:-1].astype(np.int64))
-    return model
 
 
 class FeedEnv(SingleEnv):

@@ -8,17 +8,19 @@ import numpy as np
 import numpy.typing as npt
 
 from svsim.data.features import CHINA_MS, log_seconds
-from svsim.envs.audience import Answer, Audience, Stream, stream_keys
+from svsim.envs.audience import Answer, Audience
+from svsim.envs.draws import Draws
 from svsim.envs.episodes import choose_sessions
 from svsim.envs.feed_options import RETURN, FeedOptions
 from svsim.envs.offers import Catalogue, Offer, Requests
 from svsim.envs.openings import Openings
 from svsim.envs.pools import Pool
+from svsim.envs.retrieval import Rows
 from svsim.envs.rules import Rules, Step
 from svsim.envs.tally import Tally
 from svsim.envs.window import HistoryWindow
 from svsim.names import AUX, DURATION, FLAGS, HISTORY_FEATURES, PLAY_TIME, WTG, WTR
-from svsim.response import ResponseModel
+from svsim.response import Past, ResponseModel
 from svsim.signals import WatchTimeGain, scalar_reward
 
 __all__ = ["MAIN_FEED", "FeedRules"]
@@ -29,9 +31,10 @@ MAIN_FEED = 1
 """KuaiRand's tab that the feed plays in."""
 HOUR_MS, MINUTE_MS = 3_600_000, 60_000.0
 
-_COLUMN = {name: number for number, name in enumerate(HISTORY_FEATURES)}
-_PLACES = np.uint64(16)
-"""Bits of a moment's key that tell the place in the slate."""
+_FLAGS, _PLAY, _DURATION, _TAB, _HOUR, _START, _AGE = (
+    HISTORY_FEATURES.index(name)
+    for name in (FLAGS[0], "log_play", "log_duration", "tab", "hour", "request_start", "age_days")
+)
 
 
 class FeedRules(Rules):
@@ -59,7 +62,8 @@ class FeedRules(Rules):
     ) -> None:
         self.rows, self.slate = rows, options.slate
         self.pool, self.openings, self.options = pool, openings, options
-        self.audience = Audience(model, gain, rows)
+        self._draws = Draws(rows, 0 if options.catalogue else options.candidates)
+        self.audience = Audience(model, gain, self._draws)
         self.offer = _offer(pool, options, rows)
         self.slots = self.offer.slots
         self._tally = Tally(pool, rows, options.repeats)
@@ -71,7 +75,12 @@ class FeedRules(Rules):
         self._episode = np.zeros(rows, dtype=np.uint64)
         self._sessions_left = np.zeros(rows, dtype=np.int64)
         self._cut_ms = np.zeros(rows, dtype=np.int64)
+        self._days = np.zeros(rows, dtype=np.float32)
+        # What histories get of a step, feature by feature: many small writes.
+        self._event = np.zeros((len(HISTORY_FEATURES), rows), dtype=np.float32)
+        self._event[_TAB] = MAIN_FEED
         self._never = np.zeros(rows, dtype=bool)
+        self._unknown = np.full(rows, np.nan)
 
     # --- what is seen -------------------------------------------------------------------------------------------------
 
@@ -133,8 +142,10 @@ class FeedRules(Rules):
         opening = self.openings
         session = (keys % np.uint64(len(opening))).astype(np.int64)
         user, time_ms = opening.user[session], opening.time_ms[session]
-        self.audience.begin(rows, keys, user, opening.event[session], time_ms)
-        self.offer.begin(rows, stream_keys(keys, Stream.CANDIDATES), time_ms)
+        self._draws.begin(rows, keys)
+        self.audience.begin(rows, user, Past(event=opening.event[session], time_ms=time_ms, key=keys))
+        self._days[rows] = days = self.pool.days(time_ms)
+        self.offer.begin(rows, self._draws, days)
         self._tally.forget(rows)
         self._window.fill(rows, *opening.past.recall(session, self._window.length))
         self._user[rows] = opening.user_features[user]
@@ -165,48 +176,42 @@ class FeedRules(Rules):
         Returns:
             The answer, and whether the user leaves; that means nothing where nothing was served.
         """
-        audience, video = self.audience, self.pool.video.take(item)
-        showing = self._tally.showing(item)
-        answer = audience.answer(video.astype(np.int64), showing, self._moment(place))
-        self._tally.serve(item, showing)
-        every = served.all()
-        rows = np.flatnonzero(served)
-        if len(rows):
-            row = self._history_row(item, answer)
-            self._window.push(row, video, self.pool.author.take(item), None if every else np.flatnonzero(~served))
-            self.offer.serve(action if every else action[rows], rows)
-        return answer, audience.watched(video.astype(np.int64), answer)
+        event, video = self._event, self.pool.video.take(item)
+        event[_HOUR] = (self.audience.time_ms + CHINA_MS) // HOUR_MS % 24
+        event[_START] = self.offer.opened
+        event[_AGE] = self.offer.age_days(action, self._days)
+        answer, leaves = self.audience.watch(video.astype(np.int64), self._tally.showing(item), place)
+        self._describe(answer)
+        self._tally.serve(item)
+        rows: Rows = slice(None) if served.all() else np.flatnonzero(served)
+        nothing = None if isinstance(rows, slice) else np.flatnonzero(~served)
+        self._window.push(event.T, video, self.pool.author.take(item), nothing)
+        self.offer.serve(action[rows], rows)
+        return answer, leaves
 
-    def _moment(self, place: int) -> Array:
-        return (self._tally.steps.astype(np.uint64) << _PLACES) + np.uint64(place)
-
-    def _history_row(self, item: Array, answer: Answer) -> Array:
-        """(B, H) float32: how served videos read in the history."""
-        time_ms, feedback = self.audience.time_ms, answer.feedback
-        row = np.zeros((self.rows, len(HISTORY_FEATURES)), dtype=np.float32)
-        row[:, :3] = answer.signals
-        for name in FLAGS:
-            row[:, _COLUMN[name]] = feedback[name]
-        row[:, _COLUMN["log_play"]] = log_seconds(feedback[PLAY_TIME])
-        row[:, _COLUMN["log_duration"]] = log_seconds(feedback[DURATION])
-        row[:, _COLUMN["tab"]] = MAIN_FEED
-        row[:, _COLUMN["hour"]] = (time_ms + CHINA_MS) // HOUR_MS % 24
-        row[:, _COLUMN["request_start"]] = self.offer.opened
-        row[:, _COLUMN["age_days"]] = self.pool.age_days(item, time_ms)
-        return row
+    def _describe(self, answer: Answer) -> None:
+        """Write reactions into what the histories get."""
+        event, feedback = self._event, answer.feedback
+        event[:3] = answer.signals.T
+        for number, name in enumerate(FLAGS, start=_FLAGS):
+            event[number] = feedback[name]
+        event[_PLAY] = log_seconds(feedback[PLAY_TIME])
+        event[_DURATION] = log_seconds(feedback[DURATION])
 
     def _conclude(self, answer: Answer, leaves: Array, info: dict[str, Any]) -> Step:
         """End the step: reward, coming back, new candidates, ends."""
         reward = scalar_reward(answer.signals, self.options.weights)
         back = self._come_back(leaves, reward, info) if self.options.sessions > 1 else None
         self._tally.add(reward, answer.signals, answer.feedback[PLAY_TIME])
-        self.offer.renew(self._tally.steps, back, self.audience.time_ms)
+        self._days = self.pool.days(self.audience.time_ms)
+        self.offer.renew(self._draws, self._tally.steps, back, self._days)
+        self._draws.next_step()
         terminated = leaves if back is None else leaves & ~back
         truncated = self._cut() & ~terminated
         info |= {
             "reward_vector": answer.signals,
             "wtg_gain": answer.gain,
-            "propensity": np.full(self.rows, np.nan),
+            "propensity": self._unknown,
             **self.whereabouts(),
         }
         return Step(reward, terminated, truncated, info)
@@ -218,7 +223,7 @@ class FeedRules(Rules):
         if not back.any():
             return self._never
         before = self.audience.time_ms.copy()
-        gap_h[:] = self.audience.come_back(back, self._moment(0))
+        gap_h[:] = self.audience.come_back(back)
         self._sessions_left -= back
         self._cut_ms += self.audience.time_ms - before
         reward += np.where(back, self.options.weights[RETURN] / (1.0 + np.nan_to_num(gap_h) / 24.0), 0.0)
@@ -242,6 +247,7 @@ def _offer(pool: Pool, options: FeedOptions, rows: int) -> Offer:
         rows=rows,
         candidates=options.candidates,
         size=options.request_size,
+        slate=options.slate,
         alias=pool.by_popularity if options.by_popularity else None,
         repeats=options.repeats,
     )

@@ -8,9 +8,9 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from svsim.envs.draws import Draws
 from svsim.envs.pools import AGE, Pool
-from svsim.envs.retrieval import AliasTable, Retrieval
-from svsim.randomness import Keys, extended_hash
+from svsim.envs.retrieval import AliasTable, Retrieval, Rows
 
 __all__ = ["Catalogue", "Offer", "Requests"]
 
@@ -29,13 +29,13 @@ class Offer(ABC):
     mask: Array
 
     @abstractmethod
-    def begin(self, rows: Array, keys: Keys, time_ms: Array) -> None:
+    def begin(self, rows: Array, draws: Draws, days: Array) -> None:
         """Open episodes in some rows.
 
         Args:
             rows: (n,) rows.
-            keys: (n,) hashes of the episodes, for what is drawn.
-            time_ms: (n,) their clocks.
+            draws: Where they have begun.
+            days: (n,) float32 their clocks, as `Pool.days` counts.
         """
 
     @abstractmethod
@@ -43,18 +43,23 @@ class Offer(ABC):
         """(B,) the videos behind actions (B,)."""
 
     @abstractmethod
-    def serve(self, action: Array, rows: Array) -> None:
-        """Take away what was served: the legal actions `action[i]` of rows `rows[i]`."""
+    def serve(self, action: Array, rows: Rows) -> None:
+        """Take away what was served: the legal actions `action[i]` of the i-th of some rows."""
 
     @abstractmethod
-    def renew(self, steps: Array, anew: Array | None, time_ms: Array) -> None:
+    def renew(self, draws: Draws, steps: Array, anew: Array | None, days: Array) -> None:
         """Go on to the next step.
 
         Args:
+            draws: Of the step that was taken.
             steps: (B,) steps taken.
             anew: (B,) rows where a new session opened; None is nowhere.
-            time_ms: (B,) clocks.
+            days: (B,) float32 clocks.
         """
+
+    @abstractmethod
+    def age_days(self, action: Array, days: Array) -> Array:
+        """(B,) float32 age of the videos behind actions; where there is none it means nothing."""
 
     @property
     @abstractmethod
@@ -84,23 +89,25 @@ class Requests(Offer):
         rows: B.
         candidates: K.
         size: Steps of a request.
+        slate: Videos of a step.
         alias: The distribution of the draws; None is uniform.
         repeats: Whether what was served may come back.
     """
 
     def __init__(
-        self, pool: Pool, *, rows: int, candidates: int, size: int, alias: AliasTable | None, repeats: bool
+        self, pool: Pool, *, rows: int, candidates: int, size: int, slate: int, alias: AliasTable | None, repeats: bool
     ) -> None:
         self.slots = candidates
+        # A request that is served from once is replaced at once: nothing of it has to be kept up.
+        self._brief = size == slate == 1
         self.mask = np.zeros((rows, candidates), dtype=np.int8)
         self._pool, self._size = pool, size
         self._retrieval = Retrieval(rows, len(pool), candidates, alias, repeats)
+        self._row_start = np.arange(rows) * candidates
         self._every = np.arange(rows)
-        self._row_start = self._every * candidates
-        self._keys = np.zeros(rows, dtype=np.uint64)
         self._opened_at = np.zeros(rows, dtype=np.int64)
         self._left = np.zeros(rows, dtype=np.int64)
-        self._opened = np.zeros(rows, dtype=bool)
+        self._opened = np.ones(rows, dtype=bool)
         self._features = np.zeros((rows, candidates, pool.features.shape[1]), dtype=np.float32)
         self._video = np.zeros((rows, candidates), dtype=np.int32)
         self._author = np.zeros((rows, candidates), dtype=np.int32)
@@ -129,51 +136,59 @@ class Requests(Offer):
             "action_mask": self.mask,
         }
 
-    def begin(self, rows: Array, keys: Keys, time_ms: Array) -> None:
+    def begin(self, rows: Array, draws: Draws, days: Array) -> None:
         """Draw the first request of episodes."""
-        self._keys[rows] = keys
         self._retrieval.forget(rows)
-        self._draw(rows, np.zeros(len(rows), dtype=np.int64))
-        self._features[rows, :, AGE] = self._pool.age_days(self.items[rows], time_ms[:, None])
+        self._draw(rows, draws, np.zeros(len(rows), dtype=np.int64))
+        self._features[rows, :, AGE] = self._pool.age_days(self.items[rows], days[:, None])
 
     def behind(self, action: Array) -> Array:
         """(B,) the videos in slots (B,)."""
         return np.asarray(self.items.reshape(-1).take(self._row_start + action))
 
-    def serve(self, action: Array, rows: Array) -> None:
-        """Empty the slots `action[i]` of rows `rows[i]`."""
-        self._retrieval.serve(action, rows)
-        self._left[rows] -= 1
-        self._opened[rows] = False
-        if self._size > 1:
-            # A request of one step is replaced at once.
-            for values in (self.mask, self._features, self._video, self._author):
-                values[rows, action] = 0
+    def age_days(self, action: Array, days: Array) -> Array:  # noqa: ARG002 - the slots show it
+        """(B,) age of the videos in slots."""
+        return np.asarray(self._features[self._every, action, AGE])
 
-    def renew(self, steps: Array, anew: Array | None, time_ms: Array) -> None:
+    def serve(self, action: Array, rows: Rows) -> None:
+        """Empty the slots `action[i]` of the i-th of some rows."""
+        self._retrieval.serve(action, rows)
+        if not self._brief:
+            self._opened[rows] = False
+            self._left[rows] -= 1
+            for values in (self.mask, self._features, self._video, self._author):
+                values[self._every[rows], action] = 0
+
+    def renew(self, draws: Draws, steps: Array, anew: Array | None, days: Array) -> None:
         """Draw the requests that are due; the age of every candidate goes by the clock."""
-        if self._size == 1:
-            self._draw(self._every, steps)
+        if self._brief:
+            self._draw(slice(None), draws, steps)
         else:
             due = (steps - self._opened_at >= self._size) | (self._left == 0)
             if anew is not None:
                 due |= anew
             rows = np.flatnonzero(due)
             if len(rows):
-                self._draw(rows, steps[rows])
-        self._features[:, :, AGE] = self._pool.age_days(self.items, time_ms[:, None])
+                self._draw(rows, draws, steps[rows])
+        self._features[:, :, AGE] = self._pool.age_days(self.items, days[:, None])
 
-    def _draw(self, rows: Array, steps: Array) -> None:
+    def _draw(self, rows: Rows, draws: Draws, steps: Array) -> None:
         pool = self._pool
-        item = self._retrieval.draw(extended_hash(self._keys[rows], steps.astype(np.uint64)), rows)
-        filled = item < len(pool)
-        self._opened_at[rows] = steps
-        self._opened[rows] = True
-        self._left[rows] = filled.sum(axis=1)
-        self.mask[rows] = filled
-        self._features[rows] = pool.features.take(item, axis=0)
-        self._video[rows] = pool.video.take(item)
-        self._author[rows] = pool.author.take(item)
+        full = self._retrieval.draw(draws.candidates[rows], draws.keys[rows], steps, rows)
+        item = self.items[rows]
+        if not self._brief:
+            self._opened_at[rows] = steps
+            self._opened[rows] = True
+        self._left[rows] = self.slots if full else (item < len(pool)).sum(axis=1)
+        self.mask[rows] = 1 if full else item < len(pool)
+        if isinstance(rows, slice):
+            pool.features.take(item, axis=0, out=self._features, mode="clip")
+            pool.video.take(item, out=self._video, mode="clip")
+            pool.author.take(item, out=self._author, mode="clip")
+        else:
+            self._features[rows] = pool.features.take(item, axis=0)
+            self._video[rows] = pool.video.take(item)
+            self._author[rows] = pool.author.take(item)
 
 
 class Catalogue(Offer):
@@ -187,6 +202,7 @@ class Catalogue(Offer):
 
     def __init__(self, pool: Pool, *, rows: int, repeats: bool) -> None:
         self.slots = len(pool)
+        self._pool = pool
         self.mask = np.ones((rows, len(pool)), dtype=np.int8)
         self._repeats = repeats
         self._row_start = np.arange(rows) * len(pool)
@@ -212,7 +228,7 @@ class Catalogue(Offer):
         """The mask: features of the pool do not change from row to row."""
         return {"action_mask": self.mask}
 
-    def begin(self, rows: Array, keys: Keys, time_ms: Array) -> None:  # noqa: ARG002 - nothing is drawn
+    def begin(self, rows: Array, draws: Draws, days: Array) -> None:  # noqa: ARG002 - nothing is drawn
         """Offer everything."""
         self.mask[rows] = 1
         self._left[rows] = self.slots
@@ -221,11 +237,15 @@ class Catalogue(Offer):
         """(B,) the actions themselves where they are legal."""
         return np.where(self.mask.reshape(-1).take(self._row_start + action) > 0, action, self.slots)
 
-    def serve(self, action: Array, rows: Array) -> None:
+    def serve(self, action: Array, rows: Rows) -> None:
         """Mask what was served."""
         if not self._repeats:
-            self.mask[rows, action] = 0
+            self.mask.reshape(-1)[self._row_start[rows] + action] = 0
             self._left[rows] -= 1
 
-    def renew(self, steps: Array, anew: Array | None, time_ms: Array) -> None:
+    def renew(self, draws: Draws, steps: Array, anew: Array | None, days: Array) -> None:
         """Nothing changes by itself."""
+
+    def age_days(self, action: Array, days: Array) -> Array:
+        """(B,) age of the videos that actions name."""
+        return self._pool.age_days(action, days)

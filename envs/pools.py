@@ -27,6 +27,7 @@ MIN_EXPOSURES = 5
 AGE = CANDIDATE_FEATURES.index("age_days")
 
 _FAR_AHEAD_DAYS = 100_000
+_YOUNGEST, _OLDEST = np.float32(0.0), np.float32(MAX_DAYS)
 _CACHED = 4
 
 
@@ -62,15 +63,19 @@ class Pool:
         """Draws in proportion to training exposures, one added."""
         return AliasTable.of(self.exposures + 1.0)
 
-    def age_days(self, item: Array, time_ms: Array) -> Array:
-        """Float32 age of videos at times, as the feature bounds it; arrays that broadcast."""
-        days = ((time_ms - self.epoch_ms) / DAY_MS).astype(np.float32)
-        return np.asarray(np.minimum(np.maximum(days - self.uploaded.take(item), 0.0), np.float32(MAX_DAYS)))
+    def days(self, time_ms: Array) -> Array:
+        """Float32 days from `epoch_ms` to times."""
+        return np.asarray(((time_ms - self.epoch_ms) / DAY_MS).astype(np.float32))
+
+    def age_days(self, item: Array, days: Array) -> Array:
+        """Float32 age of videos, as the feature bounds it, so many days after `epoch_ms`; arrays that broadcast."""
+        age = days - self.uploaded.take(item)
+        return np.asarray(np.minimum(np.maximum(age, _YOUNGEST, out=age), _OLDEST, out=age))
 
     def features_at(self, time_ms: int) -> Array:
         """(P, C) float32 candidate features of the whole pool at one moment."""
         table = self.features[:-1].copy()
-        table[:, AGE] = self.age_days(np.arange(len(self)), np.array([time_ms]))
+        table[:, AGE] = self.age_days(np.arange(len(self)), self.days(np.array([time_ms])))
         return table
 
 

@@ -31,8 +31,12 @@ SCARCE_SHARE = 4
 
 _HALF = np.uint64(32)
 _LOW = np.uint64(2**32 - 1)
+# One word tells step (from bit 32), attempt (from bit 24) and slot, so that a draw is one hash of the episode's.
+_ATTEMPT, _STEP = np.uint64(24), np.uint64(32)
 _CLOCKS, _SHUFFLE = np.uint64(1) << np.uint64(62), np.uint64(1) << np.uint64(63)
 _SERVED = -1
+
+Rows = Array | slice
 
 
 @dataclass(frozen=True)
@@ -95,104 +99,110 @@ class Retrieval:
         self.free = np.full(rows, pool, dtype=np.int64)
         self._alias, self._repeats = alias, repeats
         self._size = np.uint64(pool)
-        # What each video is to a row: 0 free, above it on offer (while a request is drawn: in slot − 1), −1 served. The
+        # What each video is to a row: 0 free, −1 served, above 0 on offer (while a request is drawn: in slot − 1). The
         # place behind the pool is for none.
         self._mark = np.zeros((rows, pool + 1), dtype=np.int8 if candidates < 127 else np.int32)
-        self._base = np.arange(rows) * (pool + 1)
+        self._base = (np.arange(rows) * (pool + 1))[:, None]
+        self._place = self._base + self.item
         self._row_start = np.arange(rows) * candidates
         self._slot = np.arange(candidates, dtype=np.uint64)
         self._code = np.arange(1, candidates + 1, dtype=self._mark.dtype)
         self._enough = max(SCARCE_SLOTS * candidates, -(-pool // SCARCE_SHARE))
-        self._flat_item, self._flat_mark = self.item.reshape(-1), self._mark.reshape(-1)
+        self._flat_item, self._flat_place = self.item.reshape(-1), self._place.reshape(-1)
+        self._flat_mark = self._mark.reshape(-1)
 
     def forget(self, rows: Array) -> None:
         """Begin anew in some rows: nothing on offer, nothing served."""
         self._mark[rows] = 0
         self.item[rows] = self.pool
+        self._place[rows] = self._base[rows] + self.pool
         self.free[rows] = self.pool
 
-    def serve(self, slot: Array, rows: Array) -> None:
-        """Take the videos out of filled slots: `slot[i]` of row `rows[i]`."""
+    def serve(self, slot: Array, rows: Rows) -> None:
+        """Take the videos out of filled slots: `slot[i]` of the i-th of some rows."""
         flat = self._row_start[rows] + slot
-        self._flat_mark[self._base[rows] + self._flat_item.take(flat)] = 0 if self._repeats else _SERVED
+        self._flat_mark[self._flat_place.take(flat)] = 0 if self._repeats else _SERVED
         self._flat_item[flat] = self.pool
+        self._flat_place[flat] = self._base[rows, 0] + self.pool
         if not self._repeats:
             self.free[rows] -= 1
 
-    def draw(self, keys: Keys, rows: Array) -> Array:
+    def draw(self, words: Keys, keys: Keys, steps: Array, rows: Rows) -> bool:
         """Fill all slots of some rows anew, as far as the free videos go.
 
         Args:
-            keys: (n,) hashes of episode and step.
-            rows: (n,) the rows.
+            words: (n, K) hashes for the first draw of every slot.
+            keys: (n,) hashes of the episodes, for the others.
+            steps: (n,) steps at which the requests open.
+            rows: (n,) the rows; a slice is cheaper.
 
         Returns:
-            (n, K) what is on offer there now.
+            Whether every slot is filled.
         """
-        base = self._base[rows]
-        self._flat_mark[base[:, None] + self.item[rows]] = 0
-        scarce = self.free[rows] < self._enough
-        if scarce.any():
-            item = np.full((len(rows), self.slots), self.pool)
-            plenty = np.flatnonzero(~scarce)
-            if len(plenty):
-                item[plenty] = self._by_rejection(keys[plenty], base[plenty])
-        else:
-            item = self._by_rejection(keys, base)
-        short = np.flatnonzero((item == self.pool).any(axis=1))
-        if len(short):
-            item[short] = self._shuffled(keys[short], self._by_clocks(keys[short], rows[short], item[short]))
+        self._flat_mark[self._place[rows]] = 0
+        item = self._pick(words)
+        place = self._base[rows] + item
+        # Marks are 0 or −1 now; of several slots that drew the same video the last one writes last and keeps it.
+        self._flat_mark[place] = self._flat_mark.take(place) | self._code
+        won = self._flat_mark.take(place) == self._code
+        full = bool(won.all())
+        if not full:
+            full = self._complete(item, won, keys, steps.astype(np.uint64) << _STEP, rows)
+            place = self._base[rows] + item
         self.item[rows] = item
-        return item
+        self._place[rows] = place
+        return full
 
-    def _by_rejection(self, keys: Keys, base: Array) -> Array:
-        """(n, K) distinct free videos; P where none was hit in `ATTEMPTS` draws."""
-        item = self._pick(extended_hash(keys[:, None], self._slot))
+    def _complete(self, item: Array, won: Array, keys: Keys, step: Keys, rows: Rows) -> bool:
+        """Fill the slots of `item` (n, K) that have not `won` theirs; returns whether all are filled then."""
+        disturbed = np.flatnonzero(~won.all(axis=1))
+        keys, step, base = keys[disturbed], step[disturbed], self._base[rows][disturbed]
+        found = np.where(won[disturbed], item[disturbed], self.pool)
+        scarce = self.free[rows][disturbed] < self._enough
+        self._by_rejection(found, scarce, keys, step, base[:, 0])
+        short = np.flatnonzero((found == self.pool).any(axis=1))
+        if len(short):
+            found[short] = self._by_clocks(found[short], keys[short], step[short], base[short, 0])
+        if self._alias is not None:
+            # Whose draw was repeated would else lie further down the more popular it is.
+            shuffle = extended_hash(keys[:, None], (step | _SHUFFLE)[:, None] | self._slot)
+            found = np.take_along_axis(found, np.argsort(shuffle, axis=1), axis=1)
+        item[disturbed] = found
+        return bool((found < self.pool).all())
+
+    def _by_rejection(self, item: Array, scarce: Array, keys: Keys, step: Keys, base: Array) -> None:
+        """Repeat the draws of empty slots of `item` (n, K), but for scarce rows, up to `ATTEMPTS` of them."""
         flat = item.reshape(-1)
-        lost = np.flatnonzero(~self._claim(base[:, None] + item, self._code))
-        if not len(lost):
-            return item
-        flat[lost] = self.pool
-        disturbed = np.unique(lost // self.slots)
+        lost = np.flatnonzero((item == self.pool) & ~scarce[:, None])
         for attempt in range(1, ATTEMPTS):
-            row, slot = np.divmod(lost, self.slots)
-            again = self._pick(extended_hash(keys[row], self._slot[slot] + (np.uint64(attempt) << _HALF)))
-            won = self._claim(base[row] + again, self._code[slot])
-            flat[lost[won]] = again[won]
-            lost = lost[~won]
             if not len(lost):
                 break
-        item[disturbed] = self._shuffled(keys[disturbed], item[disturbed])
-        return item
-
-    def _shuffled(self, keys: Keys, item: Array) -> Array:
-        """(n, K) videos in random places: whose draw was repeated would else lie further down the more popular it is."""
-        word = extended_hash(extended_hash(keys, _SHUFFLE)[:, None], self._slot)
-        return np.take_along_axis(item, np.argsort(word, axis=1), axis=1)
-
-    def _claim(self, place: Array, code: Array) -> Array:
-        """Mark free videos as on offer in slots; returns which slots got theirs."""
-        mark = self._flat_mark.take(place)
-        # Of several slots that drew the same video the last one writes last and keeps it.
-        self._flat_mark[place] = np.where(mark == 0, code, mark)
-        return np.asarray(self._flat_mark.take(place) == code)
+            row, slot = np.divmod(lost, self.slots)
+            word = step[row] | self._slot[slot] | (np.uint64(attempt) << _ATTEMPT)
+            again = self._pick(extended_hash(keys[row], word))
+            place, code = base[row] + again, self._code[slot]
+            mark = self._flat_mark.take(place)
+            self._flat_mark[place] = np.where(mark == 0, code, mark)
+            won = self._flat_mark.take(place) == code
+            flat[lost[won]] = again[won]
+            lost = lost[~won]
 
     def _pick(self, word: Keys) -> npt.NDArray[np.int64]:
         return _scaled(word, self._size) if self._alias is None else self._alias.pick(word)
 
-    def _by_clocks(self, keys: Keys, rows: Array, item: Array) -> Array:
+    def _by_clocks(self, item: Array, keys: Keys, step: Keys, base: Array) -> Array:
         """(n, K) `item` with its empty slots filled from what is free, as far as that goes."""
-        row, video = np.nonzero(self._mark[rows, : self.pool] == 0)
-        word = extended_hash(extended_hash(keys, _CLOCKS)[row], video.astype(np.uint64))
+        row, video = np.nonzero(self._mark[base // (self.pool + 1), : self.pool] == 0)
+        word = extended_hash(extended_hash(keys, step | _CLOCKS)[row], video.astype(np.uint64))
         wait = -np.log1p(-uniform_of(word))
         if self._alias is not None:
             wait /= self._alias.weight[video]
         order = np.lexsort((wait, row))
-        count = np.bincount(row, minlength=len(rows))
+        count = np.bincount(row, minlength=len(keys))
         rank = np.arange(len(row)) - np.repeat(np.cumsum(count) - count, count)
         empty = item == self.pool
         taken = rank < empty.sum(axis=1)[row]
         row, rank, video = row[taken], rank[taken], video[order[taken]]
         item[row, np.argsort(~empty, axis=1, kind="stable")[row, rank]] = video
-        self._flat_mark[self._base[rows][row] + video] = 1
+        self._flat_mark[base[row] + video] = 1
         return item

@@ -44,7 +44,7 @@ class SlateRules(FeedRules):
             watched += served
             leaves |= leaving & served
             if place + 1 < self.slate:
-                stays = ~leaving & self.audience.goes_on(answer, self._moment(place))
+                stays = ~leaving & self.audience.goes_on(answer, place)
                 reached &= stays | ~served
         assert total is not None
         info = {

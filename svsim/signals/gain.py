@@ -301,10 +301,10 @@ class WatchTimeGain:
         return gain.reshape(shape)
 
     def _few(self, play_time_ms: npt.ArrayLike, duration_ms: npt.ArrayLike) -> npt.NDArray[np.float32] | None:
-        """`transform` of up to `FEW` plays in whole ms, an environment's step; None where that does not apply."""
+        """`transform` of up to `FEW` plays in whole ms (int32), an environment's step; None where that does not apply."""
         play, duration = np.asarray(play_time_ms), np.asarray(duration_ms)
-        whole = play.dtype.kind == "i" and duration.dtype.kind == "i"
-        if self.preset != "rank" or not whole or play.shape != duration.shape or play.size > FEW:
+        whole = play.dtype == duration.dtype == np.int32
+        if not whole or self.preset != "rank" or play.shape != duration.shape or play.size > FEW:
             return None
         if self._ranks is None:
             if not (self.fitted and RankTable.holds(self._values)):

@@ -7,20 +7,22 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-__all__ = ["LARGEST", "RankTable"]
+__all__ = ["RankTable"]
 
 Array = npt.NDArray[Any]
 Floats = npt.NDArray[np.float64]
 Ints = npt.NDArray[np.int64]
 
-LARGEST = 1 << 40
-"""Play times (ms) lie well below it."""
+WIDTH = 1 << 40
+"""Distance between the groups in the table."""
+ZERO = 1 << 32
+"""Where a group's play time of 0 lies; int32 times stay within their group, whatever their sign."""
 
 
 class RankTable:
     """Gains of whole play times, by duration group.
 
-    The groups' fitted values stand in one ascending array, group g's shifted by g · `LARGEST`. Between two of them the gain
+    The groups' fitted values stand in one ascending array, group g's shifted by g · `WIDTH`. Between two of them the gain
     is constant, and on one it is another: two numbers a value, made once.
 
     Args:
@@ -40,23 +42,23 @@ class RankTable:
         inner = np.ones(len(group), dtype=bool)
         inner[last] = False
         # One place more than values in each group: behind its largest.
-        under, key = n[group], np.full(len(group), LARGEST - 1, dtype=np.int64)
+        under, key = n[group], np.full(len(group), WIDTH - 1, dtype=np.int64)
         under[inner] = below
-        key[inner] = values.astype(np.int64) + 1
+        key[inner] = values.astype(np.int64) + ZERO
         equal = np.append(np.diff(under), 0)
         equal[last] = 0
-        self._key = key + group * LARGEST
+        self._key = key + group * WIDTH
         self._beside = scores(under / n[group], n[group]).astype(np.float32)
         self._on = scores((under + 0.5 * equal) / n[group], n[group]).astype(np.float32)
-        self._shift = group_of_unit * LARGEST + 1
+        self._shift = group_of_unit * WIDTH + ZERO
 
     @staticmethod
     def holds(values: Floats) -> bool:
         """Whether fitted play times can stand in a table: whole ms from 0 on."""
-        return bool((values == np.floor(values)).all() and values.min() >= 0 and values.max() < LARGEST - 3)
+        return bool((values == np.floor(values)).all() and values.min() >= 0 and values.max() < WIDTH - ZERO - 1)
 
-    def gain(self, play_ms: Ints, unit: Ints) -> npt.NDArray[np.float32]:
-        """Gain of each play (B,) of a video whose duration has this unit; units past the last count as the last."""
-        wanted = np.minimum(np.maximum(play_ms, -1), np.int64(LARGEST - 3)) + self._shift.take(unit, mode="clip")
+    def gain(self, play_ms: npt.NDArray[np.int32], unit: npt.NDArray[np.int32]) -> npt.NDArray[np.float32]:
+        """Gain of each play of a video whose duration has this unit; units past the last count as the last."""
+        wanted = self._shift.take(unit, mode="clip") + play_ms
         at = self._key.searchsorted(wanted)
         return np.asarray(np.where(self._key.take(at) == wanted, self._on.take(at), self._beside.take(at)))

@@ -31,14 +31,11 @@ def wtr(
     Returns:
         float32 of the broadcast shape; NaN where the duration is not above 0 (picture posts have none).
     """
-    play, duration = np.broadcast_arrays(
-        np.asarray(play_time_ms, dtype=np.float64), np.asarray(duration_ms, dtype=np.float64)
-    )
-    ratio = np.full(play.shape, np.nan)
-    np.divide(play, duration, out=ratio, where=duration > 0)
+    play, duration = np.asarray(play_time_ms, dtype=np.float64), np.asarray(duration_ms, dtype=np.float64)
+    ratio = play / np.where(duration > 0, duration, np.nan)
     if clip is not None:
-        np.minimum(ratio, clip, out=ratio)
-    return ratio.astype(np.float32)
+        ratio = np.minimum(ratio, clip)
+    return np.asarray(ratio, dtype=np.float32)
 
 
 def binary_label(
