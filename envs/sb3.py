@@ -77,16 +77,18 @@ def unflattened(flat: dict[str, Array], slots: int, history: int) -> dict[str, A
 
     Args:
         flat: (B, …) by key, ids as any numbers.
-        slots: K.
+        slots: K; not read where the actions are the whole catalogue, which shows no candidates.
         history: L.
     """
-    candidates = flat["candidates"].reshape(len(flat["candidates"]), slots, -1)
-    names = (CANDIDATE_FEATURES + LEAKY_CANDIDATE_FEATURES)[: candidates.shape[-1]]
+    rows = len(flat["user"])
     whole = {
         "user": flat["user"],
-        "history": flat["history"].reshape(len(flat["history"]), history, -1) * _divisor(bounds(HISTORY_FEATURES)[1]),
-        "candidates": candidates * _divisor(bounds(names)[1]),
+        "history": flat["history"].reshape(rows, history, -1) * _divisor(bounds(HISTORY_FEATURES)[1]),
     }
+    if "candidates" in flat:
+        candidates = flat["candidates"].reshape(rows, slots, -1)
+        names = (CANDIDATE_FEATURES + LEAKY_CANDIDATE_FEATURES)[: candidates.shape[-1]]
+        whole["candidates"] = candidates * _divisor(bounds(names)[1])
     return {**whole, **{name: values.astype(np.int32) for name, values in flat.items() if name not in whole}}
 
 
@@ -110,7 +112,7 @@ class SB3Observation(gym.ObservationWrapper[Any, Any, Any]):
         return self._flatten(observation, ())
 
     def action_masks(self) -> npt.NDArray[np.bool_]:
-        """(K,) legal slots."""
+        """(K,) legal slots; (S K,) for slates, as MaskablePPO takes them for `MultiDiscrete`."""
         masks: npt.NDArray[np.bool_] = self.env.get_wrapper_attr("action_masks")()
         return masks
 
@@ -187,7 +189,7 @@ class FeedVecEnv(VecEnv):  # type: ignore[misc] # stable-baselines3 is not typed
         return {"r": float(metrics["reward"]), "l": int(metrics["length"]), "t": seconds}
 
     def action_masks(self) -> npt.NDArray[np.bool_]:
-        """(B, K) legal slots."""
+        """(B, K) legal slots; (B, S K) for slates."""
         return self.vector.action_masks()
 
     def close(self) -> None:
