@@ -23,6 +23,7 @@ ORDER = [
     ("agents",),
     ("testing", "benchmark"),
     ("export",),
+    ("report",),
     ("cli",),
 ]
 RANK = {room: number for number, rooms in enumerate(ORDER) for room in rooms}

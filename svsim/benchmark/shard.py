@@ -35,6 +35,8 @@ STEP_METRICS = ("reward", *SIGNALS)
 STEP_LIMIT = 1.0
 """Seconds that an agent may take a step of all rows, on average."""
 PATIENCE = 10
+FIRST_STEPS = 128
+"""Steps that are made room for; as many again whenever an episode goes on for longer."""
 
 
 @dataclass
@@ -112,7 +114,7 @@ def play_shard(spec: BenchmarkSpec, name: str, seed: int, step_limit: float = ST
     """
     try:
         with _blaming(spec, name):
-            agent = make_agent(name, reward_weights=dict(spec.reward_weights))
+            agent = make_agent(name, reward_weights=spec.signal_weights)
             if hasattr(agent, "fit"):
                 agent.fit(find_store(spec.store), seed=seed)
         return _Play(spec, name, agent, seed, step_limit).run()
@@ -166,8 +168,8 @@ class _Play:
         self.metrics = np.zeros((len(self.plan), len(EPISODE_METRICS)))
         self.user_id = np.zeros(len(self.plan), dtype=np.int64)
         self.group = np.zeros(len(self.plan), dtype="<U16")
-        self.step_episodes = np.zeros(spec.horizon, dtype=np.int64)
-        self.step_sums = np.zeros((spec.horizon, len(STEP_METRICS)))
+        self.step_episodes = np.zeros(FIRST_STEPS, dtype=np.int64)
+        self.step_sums = np.zeros((FIRST_STEPS, len(STEP_METRICS)))
 
     def run(self) -> Shard:
         # What fills up the last turn is played and not counted.
@@ -250,6 +252,10 @@ class _Play:
         rows = np.flatnonzero(counted)
         # A served video is counted before it leaves its slot; an empty slot is video 0.
         np.add.at(self.plays, observation["candidate_video"][rows, action[rows]], 1)
+        if rows.size and step[rows].max() >= len(self.step_episodes):
+            more = len(self.step_episodes)
+            self.step_episodes = np.pad(self.step_episodes, (0, more))
+            self.step_sums = np.pad(self.step_sums, ((0, more), (0, 0)))
         np.add.at(self.step_episodes, step[rows], 1)
         values = np.column_stack([reward[rows], info["reward_vector"][rows]])
         np.add.at(self.step_sums, step[rows], values)

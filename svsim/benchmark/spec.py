@@ -15,17 +15,25 @@ from typing import Any, Literal
 from svsim._version import __version__
 from svsim.agents.registry import make_agent, parse_agent
 from svsim.data.store import FeedStore
+from svsim.envs.feed_options import RETURN
 from svsim.errors import AgentError, OptionError
+from svsim.names import SIGNALS
 from svsim.signals import reward_weights
 from svsim.world.presets import find_store
 
 __all__ = ["ENVIRONMENTS", "RAILS", "BenchmarkSpec"]
 
-ENVIRONMENTS = {"replay": "svsim/Replay-v0"}
+ENVIRONMENTS = {"replay": "svsim/Replay-v0", "feed": "svsim/Feed-v0"}
 """Environments by their short name."""
 
-RAILS = ("random", "popularity", "logged", "oracle")
-"""Agents that stand in every table."""
+RAILS = {"replay": ("random", "popularity", "logged", "oracle"), "feed": ("random", "popularity", "oracle")}
+"""Agents that stand in every table, by environment; no log served what a feed serves."""
+
+OF_ENVIRONMENT = {
+    "replay": ("session_gap_minutes", "min_videos"),
+    "feed": ("response", "horizon_minutes", "pool", "retrieval", "request_size", "sessions", "repeats"),
+}
+"""Arguments that one environment alone takes."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -36,7 +44,7 @@ class BenchmarkSpec:
     """A store's path, a `FeedStore`, or the name of a synthetic preset."""
     agents: tuple[str, ...] = ()
     """Agents as typed: name, module:Class or file.py:Class, each with ?key=value&key=value."""
-    env: Literal["replay"] = "replay"
+    env: Literal["replay", "feed"] = "replay"
     """The environment."""
     episodes: int | None = None
     """Episodes of each agent and seed; None plays every session once."""
@@ -48,14 +56,28 @@ class BenchmarkSpec:
     """Split that the sessions come from."""
     candidates: int = 20
     """Videos on offer."""
-    horizon: int = 10
-    """Steps of an episode, at most."""
+    horizon: int | None = None
+    """Steps of an episode, at most; None: 10 in a replay, 100 in a feed."""
     history: int = 50
     """Past events that an observation shows."""
     session_gap_minutes: float | None = 30.0
     """A longer pause ends a session; None takes all of a user's rows in the split."""
     min_videos: int | None = None
     """Shorter sessions are not served; None means `candidates`."""
+    response: str | None = None
+    """Who answers in a feed: `truth`, or a run of `svsim train response`; None: the truth where the store has one."""
+    horizon_minutes: float | None = None
+    """Minutes of an episode in a feed, in place of steps."""
+    pool: Literal["random", "train"] | None = None
+    """Videos of a feed; None: those of the random log where there is one."""
+    retrieval: Literal["uniform", "popularity"] = "uniform"
+    """How a feed draws candidates."""
+    request_size: int = 1
+    """Steps between two draws of candidates in a feed."""
+    sessions: int = 1
+    """Sessions of an episode in a feed, at most."""
+    repeats: bool = False
+    """Whether a feed may show a video again."""
     reward_weights: Mapping[str, float] = field(default_factory=lambda: reward_weights(None))
     """Weight of each signal in the reward."""
     num_envs: int = 64
@@ -68,7 +90,15 @@ class BenchmarkSpec:
                 raise OptionError(f"expected at least 1, found {value}", where=f"--{name.replace('_', '-')}")
         if self.env not in ENVIRONMENTS:
             raise OptionError(f"expected one of {', '.join(ENVIRONMENTS)}, found {self.env!r}", where="--env")
-        object.__setattr__(self, "reward_weights", reward_weights(self.reward_weights))
+        for other in set(ENVIRONMENTS) - {self.env}:
+            for name in OF_ENVIRONMENT[other]:
+                if getattr(self, name) != self.__dataclass_fields__[name].default:
+                    raise OptionError(
+                        f"expected it with --env {other} alone, found {getattr(self, name)!r}",
+                        where=f"--{name.removesuffix('_minutes' if name.startswith('session') else '').replace('_', '-')}",
+                    )
+        names = (*SIGNALS, RETURN) if self.env == "feed" else SIGNALS
+        object.__setattr__(self, "reward_weights", reward_weights(self.reward_weights, names=names))
         object.__setattr__(self, "agents", tuple(self.agents))
         if not self.all_agents:
             raise OptionError("expected at least one agent, found none", where="--agents")
@@ -76,20 +106,21 @@ class BenchmarkSpec:
     @property
     def all_agents(self) -> tuple[str, ...]:
         """The agents as typed, then the rails that are not among them."""
-        return self.agents + tuple(name for name in RAILS if self.rails and name not in self.agents)
+        return self.agents + tuple(name for name in RAILS[self.env] if self.rails and name not in self.agents)
+
+    @property
+    def signal_weights(self) -> dict[str, float]:
+        """Weights of the signals that agents are told of."""
+        return {name: self.reward_weights[name] for name in SIGNALS}
 
     @property
     def environment_arguments(self) -> dict[str, Any]:
         """Arguments of the environment, but for the store."""
-        return {
-            "split": self.split,
-            "candidates": self.candidates,
-            "horizon": self.horizon,
-            "history": self.history,
-            "session_gap_minutes": self.session_gap_minutes,
-            "min_videos": self.min_videos,
-            "reward_weights": dict(self.reward_weights),
-        }
+        names = ("split", "candidates", "history", *OF_ENVIRONMENT[self.env])
+        arguments = {name: getattr(self, name) for name in names}
+        if self.horizon is not None or self.env == "feed":
+            arguments["horizon"] = self.horizon
+        return {**arguments, "reward_weights": dict(self.reward_weights)}
 
     def check_agents(self) -> None:
         """Make every agent once, so that a wrong name or option shows before anything runs.
@@ -101,7 +132,7 @@ class BenchmarkSpec:
         """
         for name in self.all_agents:
             with contextlib.suppress(AgentError):
-                make_agent(name, reward_weights=dict(self.reward_weights))
+                make_agent(name, reward_weights=self.signal_weights)
 
     def content(self) -> dict[str, Any]:
         """What `spec.json` says: the settings, the store's fingerprint, files of agents, versions; no times, no places."""
@@ -109,6 +140,11 @@ class BenchmarkSpec:
         settings["agents"] = list(self.all_agents)
         settings["reward_weights"] = dict(self.reward_weights)
         del settings["rails"]
+        for other in set(ENVIRONMENTS) - {self.env}:
+            for name in OF_ENVIRONMENT[other]:
+                del settings[name]
+        if self.env == "feed":
+            settings["response"] = self._response_fingerprint()
         files = {name: files for name in self.all_agents if (files := [*filter(Path.is_file, parse_agent(name).files)])}
         return {
             **settings,
@@ -119,6 +155,13 @@ class BenchmarkSpec:
             },
             "versions": {"svsim": __version__, "numpy": metadata.version("numpy")},
         }
+
+    def _response_fingerprint(self) -> str:
+        """Who answers, without its place: `truth`, or the hash of the run's weights."""
+        if self.response in (None, "truth"):
+            return "truth"
+        weights = Path(str(self.response)) / "model.safetensors"
+        return hashlib.sha256(weights.read_bytes()).hexdigest() if weights.is_file() else str(self.response)
 
     def json(self) -> bytes:
         """`content` as text."""

@@ -37,10 +37,11 @@ def _table(title: str, *columns: str) -> Table:
 
 
 def _engagement(records: list[dict[str, Any]]) -> Table:
-    names = ("wtr", "wtg", "aux", "watch_s", "length", "distinct_videos")
+    names = ("wtr", "wtg", "aux", "watch_s", "length", "distinct_videos", "distinct_authors", "distinct_tags")
     table = _table(
         "Engagement: sums over an episode, mean over episodes",
         "agent", "reward [95 %]", "score [95 %]", "WTR", "WTG", "aux", "watch s", "steps", "videos",
+        "authors", "tags",
     )  # fmt: skip
     for record in records:
         metrics = record["metrics"]
@@ -48,10 +49,7 @@ def _engagement(records: list[dict[str, Any]]) -> Table:
             _name(record),
             _with_interval(metrics["reward"]),
             _with_interval(metrics["score"]) if "score" in metrics else "–",
-            *(
-                _number(metrics[name]["mean"], 1 if name in ("watch_s", "length", "distinct_videos") else 3)
-                for name in names
-            ),
+            *(_number(metrics[name]["mean"], 3 if name in ("wtr", "wtg", "aux") else 1) for name in names),
         )
     return table
 

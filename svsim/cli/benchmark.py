@@ -50,15 +50,15 @@ class Benchmark:
     """Folder of the results."""
     store: str = "small"
     """A store, or the name of a synthetic preset."""
-    env: Literal["replay"] = "replay"
-    """The environment."""
+    env: Literal["replay", "feed"] = "replay"
+    """The environment: logged sessions, or a feed whose users a model answers for."""
     agents: str = "all"
     """Agents with commas between them (see `svsim agents`): name, module:Class or file.py:Class, each with
     ?key=value&key=value; all stands for every agent that needs no trained run, and for those of --runs."""
     runs: Path | None = None
     """Folder of trained runs: each of them joins all."""
     rails: bool = True
-    """Add the rails that are not named: random, popularity, logged, oracle."""
+    """Add the rails that are not named: random, popularity, logged (in a replay), oracle."""
     episodes: int | None = None
     """Episodes of each agent and seed; by default every session once."""
     seeds: int = 5
@@ -71,16 +71,31 @@ class Benchmark:
     """Split that the sessions come from."""
     candidates: int = 20
     """Videos on offer."""
-    horizon: int = 10
-    """Steps of an episode, at most."""
+    horizon: int | None = None
+    """Steps of an episode, at most; by default 10 in a replay, 100 in a feed."""
     history: int = 50
     """Past events that an observation shows."""
     session_gap: SessionGap = 30.0
-    """A longer pause ends a session; none takes all of a user's rows in the split."""
+    """Of a replay: a longer pause ends a session; none takes all of a user's rows in the split."""
     min_videos: int | None = None
-    """Shorter sessions are not served; by default the number of candidates."""
+    """Of a replay: shorter sessions are not served; by default the number of candidates."""
+    response: str | None = None
+    """Of a feed: truth, or the folder of `svsim train response`; by default the truth where the store has one."""
+    horizon_minutes: float | None = None
+    """Of a feed: minutes of an episode, in place of steps."""
+    pool: Literal["random", "train"] | None = None
+    """Of a feed: its videos, those of the random log or those of five training exposures; by default the former where
+    there are any."""
+    retrieval: Literal["uniform", "popularity"] = "uniform"
+    """Of a feed: how candidates are drawn."""
+    request_size: int = 1
+    """Of a feed: steps between two draws of candidates."""
+    sessions: int = 1
+    """Of a feed: sessions of an episode, at most."""
+    repeats: bool = False
+    """Of a feed: whether a video may be shown again."""
     reward_weights: str = "wtr=1,wtg=1,aux=1"
-    """Weight of each signal in the reward."""
+    """Weight of each signal in the reward; in a feed of several sessions of return too."""
     num_envs: int = 64
     """Episodes played side by side; an online learner's results depend on it."""
     step_limit: float = 1.0
@@ -115,6 +130,8 @@ class Benchmark:
     def _spec(self) -> BenchmarkSpec:
         from svsim.agents.registry import ready_agents, split_names, trained_agents
         from svsim.benchmark import BenchmarkSpec
+        from svsim.envs.feed_options import RETURN
+        from svsim.names import SIGNALS
         from svsim.signals import reward_weights
 
         agents = split_names(self.agents)
@@ -137,6 +154,15 @@ class Benchmark:
             history=self.history,
             session_gap_minutes=self.session_gap,
             min_videos=self.min_videos,
-            reward_weights=reward_weights(self.reward_weights),
+            response=self.response,
+            horizon_minutes=self.horizon_minutes,
+            pool=self.pool,
+            retrieval=self.retrieval,
+            request_size=self.request_size,
+            sessions=self.sessions,
+            repeats=self.repeats,
+            reward_weights=reward_weights(
+                self.reward_weights, names=(*SIGNALS, RETURN) if self.env == "feed" else SIGNALS
+            ),
             num_envs=self.num_envs,
         )

@@ -25,6 +25,7 @@ from svsim.cli.demo import Demo
 from svsim.cli.envs import Envs
 from svsim.cli.evaluate import Evaluate
 from svsim.cli.train import Sasrec4sv, ShowRun
+from svsim.cli.train_response import Response
 from svsim.cli.train_sb3 import Sb3
 from svsim.cli.world_card import Card, Show
 from svsim.errors import CheckFailed, SvsimError
@@ -68,6 +69,7 @@ class Train:
 
     command: (
         Annotated[Sasrec4sv, subcommand("sasrec4sv")]
+        | Annotated[Response, subcommand("response")]
         | Annotated[Sb3, subcommand("sb3")]
         | Annotated[ShowRun, subcommand("show")]
     )

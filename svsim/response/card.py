@@ -66,7 +66,7 @@ def make_card(run: ResponseRun, store: FeedStore, *, progress: Progress | None =
     run.check(store)
     tell = progress or (lambda *_: None)
     tell("card", 0, None)
-    material = Material(store)
+    material = Material(store, run.parts.usual)
     rows = store.split_rows("test")
     chance = np.asarray(store.events["is_rand"])[rows] > 0
     labels = _labels(store, rows)
@@ -97,7 +97,10 @@ def make_card(run: ResponseRun, store: FeedStore, *, progress: Progress | None =
 
 
 def _labels(store: FeedStore, rows: Array) -> dict[str, Array]:
-    labels = {name: np.asarray(store.events[LOG_COLUMN_OF[name]])[rows].astype(np.float64) for name in (CLICK, LONG_VIEW, *RARE)}
+    labels = {
+        name: np.asarray(store.events[LOG_COLUMN_OF[name]])[rows].astype(np.float64)
+        for name in (CLICK, LONG_VIEW, *RARE)
+    }
     play, duration = store.events["play_time_ms"][rows], store.events["duration_ms"][rows]
     labels[HALF] = binary_label(play, duration).astype(np.float64)
     labels["wtr"] = np.nan_to_num(wtr(play, duration)).astype(np.float64)
@@ -157,9 +160,7 @@ def _signal(label: Array, score: Array, user: Array, with_bins: bool) -> Told:
 def _ece_by_chance(score: Array) -> float:
     """Mean ECE of labels drawn from the predictions: what a perfect model scores on so many rows."""
     rng = np.random.default_rng(SEED)
-    return float(
-        np.mean([calibration_error(rng.random(len(score)) < score, score, bins=BINS) for _ in range(REDRAWS)])
-    )
+    return float(np.mean([calibration_error(rng.random(len(score)) < score, score, bins=BINS) for _ in range(REDRAWS)]))
 
 
 def _bins(label: Array, score: Array) -> list[dict[str, float]]:
@@ -191,7 +192,10 @@ def _days(store: FeedStore, rows: Array, labels: dict[str, Array], found: dict[s
             {
                 "date": int(day),
                 "rows": int(own.sum()),
-                **{name: {"logged": _number(labels[name][own].mean()), "predicted": _number(found[name][own].mean())} for name in MAIN},
+                **{
+                    name: {"logged": _number(labels[name][own].mean()), "predicted": _number(found[name][own].mean())}
+                    for name in MAIN
+                },
             }
         )
     return told
@@ -236,7 +240,9 @@ def _gates(told: Told) -> list[Told]:
     for protocol in PROTOCOLS:
         for log, own in told["protocols"][protocol].items():
             where = protocol if log == "all" else f"{protocol}, {log} log"
-            gates.extend(_auc_gate(f"AUC, {TITLES[name]}, {where}", own["signals"][name]) for name in (CLICK, LONG_VIEW))
+            gates.extend(
+                _auc_gate(f"AUC, {TITLES[name]}, {where}", own["signals"][name]) for name in (CLICK, LONG_VIEW)
+            )
     return gates + told["sessions"].pop("gates")
 
 
@@ -271,7 +277,9 @@ def _rare_gate(name: str, signal: Told) -> Told:
 
 def _auc_gate(name: str, signal: Told) -> Told:
     if signal["n"] < LEAST_ROWS:
-        return _gate(name, signal["auc"], signal["auc_rates"], signal["n"], f"not judged: fewer than {LEAST_ROWS:,} rows")
+        return _gate(
+            name, signal["auc"], signal["auc_rates"], signal["n"], f"not judged: fewer than {LEAST_ROWS:,} rows"
+        )
     return _gate(name, signal["auc"], signal["auc_rates"], signal["n"], _verdict(signal["auc"] >= signal["auc_rates"]))
 
 

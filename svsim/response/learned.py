@@ -19,13 +19,12 @@ from svsim.models.response.forward import AFTER_LIKE, FLAG_OUTPUTS, play_feature
 from svsim.models.response.inputs import Source, both_block, repeats_of, user_block
 from svsim.models.response.leaving import DISAPPOINTMENT_DECAY, leaving_features, repeated_share
 from svsim.models.response.material import expected_of
-from svsim.models.response.memory import SESSION, Memory, PastSums, duration_class, event_sums
+from svsim.models.response.memory import SESSION, Memory, PastSums, above, duration_class, event_signals
 from svsim.models.response.outcomes import click_limit_ms, long_limit_ms
 from svsim.models.response.runs import ResponseRun, load_response
 from svsim.models.response.watch import N_PHASES, PlayTable
 from svsim.names import (
     AUX,
-    CANDIDATE_FEATURES,
     CLICK,
     DURATION,
     FEEDBACK,
@@ -49,8 +48,6 @@ Floats = npt.NDArray[np.float64]
 FEED_TAB = 1
 """Feed-v0 plays in the main feed."""
 LONGEST_PLAY_MS = 900_000.0
-_CLICK_RATE, _WTR_RATE = CANDIDATE_FEATURES.index("video_click") - 1, CANDIDATE_FEATURES.index("video_wtr") - 1
-"""Columns of the video block, which has no age."""
 
 
 class LearnedResponse:
@@ -92,17 +89,18 @@ class LearnedResponse:
         self.pause_ms = median_pause_ms(store)
         self.chance = bool((store.events["is_rand"] > 0).any()) if chance is None else chance
         self._source = Source(store)
-        self._past = PastSums(store)
+        self._past = PastSums(store, self.parts.usual)
         self._n_tags = self._past.n_tags
         videos = np.arange(1, store.n_videos + 1) if pool is None else np.asarray(pool, dtype=np.int64)
         self._place = np.full(store.n_videos + 1, -1, dtype=np.int64)
         self._place[videos] = np.arange(len(videos))
-        block = self._source.pool(videos)
-        self._video_part = self.forward.video_part(block)
-        self._click_rate, self._wtr_rate = block[:, _CLICK_RATE].copy(), block[:, _WTR_RATE].copy()
+        shown = self._source.shown(videos)
+        self._video_part = self.forward.video_part(self._source.videos(videos, shown))
         self._duration = np.nan_to_num(store.videos["video_duration"][videos].astype(np.float64)).astype(np.int64)
         self._limits = click_limit_ms(self._duration), long_limit_ms(self._duration)
         self._kind = duration_class(self._duration)
+        every = np.full(len(videos), FEED_TAB), np.full(len(videos), self.chance)
+        self._usual = self.parts.usual(shown, self._kind, *every)
         self._table = self.parts.baseline.table(self._duration)
         self._relevant_ms = shortest_relevant_ms(store, self._duration)
         self._tag, self._author = self._source.tag[videos], self._source.author[videos]
@@ -119,6 +117,7 @@ class LearnedResponse:
             "time_ms": history.time_ms.astype(np.int64),
             "user": users.astype(np.int64),
             "disappointment": np.zeros(rows),
+            "expected_wtr": np.zeros(rows, dtype=np.float32),
             "served_ms": history.time_ms.astype(np.int64),
             **{f"memory.{name}": values for name, values in memory.arrays().items()},
         }
@@ -130,7 +129,7 @@ class LearnedResponse:
         n = len(state["user"])
         block = user_block(
             state["memory.sums"],
-            self.parts.scales.event_mean,
+            state["memory.habits"],
             self._source.profile[state["user"]],
             np.full(n, FEED_TAB),
             state["time_ms"],
@@ -213,8 +212,8 @@ class LearnedResponse:
             told[name] = values
         spread = members[..., :_EARLY_PHASES].mean(axis=2).std(axis=0)
         told["disagreement"] = np.where(none, np.float32(0.0), spread).astype(np.float32)
-        # What was expected is remembered by `advance`, which is told the reaction alone.
-        told["expected_wtr"] = self._expected_wtr(table, out, no_play, duration, none)
+        # `advance` is told the reaction alone.
+        state["expected_wtr"] = self._expected_wtr(table, out, no_play, duration, none)
         return told
 
     def _expected_wtr(self, table: PlayTable, out: Array, no_play: Floats, duration: Ints, none: Array) -> Array:
@@ -228,9 +227,7 @@ class LearnedResponse:
         place = self._place[video]
         play, duration = feedback[PLAY_TIME], feedback[DURATION]
         ratio = np.where(duration > 0, np.minimum(play / np.maximum(duration, 1), 1.0), 0.0)
-        x = event_sums(
-            feedback, ratio, play >= self._relevant_ms[place], self._click_rate[place], self._wtr_rate[place]
-        )
+        x = above(event_signals(feedback, ratio, play >= self._relevant_ms[place]), self._usual[place])
         memory = self._memory(state)
         memory.add(
             x,
@@ -241,7 +238,7 @@ class LearnedResponse:
             state["time_ms"],
             None if served.all() else served,
         )
-        surprise = np.where(served, feedback["expected_wtr"] - ratio, 0.0)
+        surprise = np.where(served, state["expected_wtr"] - ratio, 0.0)
         decay = np.where(served, DISAPPOINTMENT_DECAY, 1.0)
         state["disappointment"] = state["disappointment"] * decay + (1 - DISAPPOINTMENT_DECAY) * surprise
         state["served_ms"] = np.where(served, state["time_ms"] + play, state["served_ms"])

@@ -33,7 +33,7 @@ def open_response(
         RunError: The folder holds no response model, one of another store, or one whose card is missing or failed.
     """
     known = (store.path / TRUTH_FILE).is_file()
-    if response is None and not known or response == TRUTH and not known:
+    if (response is None and not known) or (response == TRUTH and not known):
         raise OptionError(
             "expected a response model, since this store is of no synthetic world whose truth is known",
             where=f"response of {store.path}",

@@ -76,7 +76,7 @@ class ResponseModel(Protocol):
         """One reaction to one video a row.
 
         Args:
-            state: B rows; not changed.
+            state: B rows; nothing of it changes but what a model notes down there for the `advance` that follows.
             video: (B,) served videos; 0 is none and gives zeros.
             noise: (B, 8) uniforms in [0, 1), see `NOISE`.
 

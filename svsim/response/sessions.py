@@ -51,7 +51,8 @@ def session_fit(
     told: Told = {
         "formula": "logit P(leave after a video) = β·f; ln(gap in hours) = γ·f + σ ε",
         "coefficients": {
-            name: {"leave": float(b), "gap": float(g)} for name, b, g in zip(FEATURES, leaving.leave, leaving.gap, strict=True)
+            name: {"leave": float(b), "gap": float(g)}
+            for name, b, g in zip(FEATURES, leaving.leave, leaving.gap, strict=True)
         },
         "gap_sd": leaving.gap_sd,
         "request_goes_on": {"after no click": float(leaving.follows[0]), "after a click": float(leaving.follows[1])},
@@ -74,7 +75,9 @@ def session_fit(
     told["length"] = {"n": len(lengths), "logged": {"mean": float(lengths.mean()), "quantiles": _quantiles(lengths)}}
     reason = f"not judged: the log's sessions hold {lengths.mean():.1f} videos on average, cut-outs of whole ones"
     if not whole:
-        told["gates"] = [_gate(name, None, None, len(lengths), reason) for name in ("leaving, mean hazard", "session length")]
+        told["gates"] = [
+            _gate(name, None, None, len(lengths), reason) for name in ("leaving, mean hazard", "session length")
+        ]
         return told
     simulated = simulated_lengths(run, store)
     told["length"]["model"] = {"mean": float(simulated.mean()), "quantiles": _quantiles(simulated), "n": len(simulated)}
@@ -82,7 +85,9 @@ def session_fit(
     longer = float(simulated.mean() / lengths.mean() - 1)
     told["gates"] = [
         _gate("leaving, mean hazard", off, LARGEST_OFF, len(found.rows), _verdict(abs(off) <= LARGEST_OFF)),
-        _gate("session length", longer, LARGEST_LENGTH_OFF, len(simulated), _verdict(abs(longer) <= LARGEST_LENGTH_OFF)),
+        _gate(
+            "session length", longer, LARGEST_LENGTH_OFF, len(simulated), _verdict(abs(longer) <= LARGEST_LENGTH_OFF)
+        ),
     ]
     return told
 

@@ -69,7 +69,9 @@ class Calibration:
 
     def __call__(self, outputs: Array, chance: Array) -> Array:
         """Calibrated outputs, of the same shape (…, 13); `chance` is (…,)."""
-        return outputs * self.slope.astype(np.float32) + self.shift.astype(np.float32)[np.asarray(chance).astype(np.int64)]
+        return (
+            outputs * self.slope.astype(np.float32) + self.shift.astype(np.float32)[np.asarray(chance).astype(np.int64)]
+        )
 
 
 def _fit(

@@ -1,6 +1,6 @@
 """What the response network reads: a block of the moment and the user, a block of the video, a few of both together.
 
-    user    sums over the past (`memory`) as shrunken rates, the user table, tab, hour, wait, session so far
+    user    sums over the past (`memory`) as shrunken means, the user table, tab, hour, wait, session so far
     video   duration, rates of other users, tags, kinds: fixed, so that a pool's part of the first layer is made once
     both    the video's age, the user's excess with its first tag and with its duration
 
@@ -9,7 +9,6 @@ Repetition within the session stands apart (`REPEATS`): logs hardly show a video
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -20,8 +19,6 @@ from svsim.data.features import CHINA_MS, DAY_MS, candidate_features_at, user_fe
 from svsim.data.store import FeedStore
 from svsim.models.inputs import request_starts
 from svsim.models.response.memory import (
-    EVENT_SUMS,
-    N_DURATIONS,
     RING,
     SCALES,
     SESSION,
@@ -33,7 +30,19 @@ from svsim.models.response.memory import (
 from svsim.names import CANDIDATE_FEATURES, USER_FEATURES
 from svsim.randomness import keyed_uniform
 
-__all__ = ["BOTH", "REPEATS", "Log", "Past", "Protocol", "Rows", "Scales", "Source", "both_block", "repeats_of", "user_block"]
+__all__ = [
+    "BOTH",
+    "REPEATS",
+    "Log",
+    "Past",
+    "Protocol",
+    "Rows",
+    "Scales",
+    "Source",
+    "both_block",
+    "repeats_of",
+    "user_block",
+]
 
 Array = npt.NDArray[Any]
 Floats = npt.NDArray[np.float32]
@@ -44,7 +53,7 @@ BOTH = ("age_days", "tag_excess", "tag_events", "duration_excess")
 REPEATS = ("video", "author", "tag")
 """What is counted among the session's last 16 videos."""
 PSEUDO = {"life": 10.0, "slow": 5.0, "recent": 3.0, "session": 3.0}
-"""Events at the population's rate that a user's rate is shrunk by."""
+"""Events without excess that a user's mean excess is shrunk by."""
 KIND_PSEUDO = 5.0
 N_TABS = 16
 NO_WAIT_H = 24.0 * 31
@@ -60,13 +69,11 @@ class Scales:
     """What inputs are measured by, from the training rows.
 
     Attributes:
-        event_mean: (9,) mean of each of `EVENT_SUMS`.
         user_mean, user_scale: (U,) of the user block before it is standardised.
         video_mean, video_scale: (V,) likewise.
         both_mean, both_scale: (4,) likewise.
     """
 
-    event_mean: Floats
     user_mean: Floats
     user_scale: Floats
     video_mean: Floats
@@ -77,7 +84,7 @@ class Scales:
 
 def user_block(
     sums: Array,
-    event_mean: Array,
+    habits: Array,
     profile: Array,
     tab: Array,
     time_ms: Array,
@@ -88,8 +95,8 @@ def user_block(
     """(n, U) float32, not yet standardised.
 
     Args:
-        sums: (n, 4, 9) of the past.
-        event_mean: (9,) of the population.
+        sums: (n, 4, 7) of the past.
+        habits: (n, 2, 5) of the past before the session.
         profile: (n, 29) user features.
         tab: (n,) tabs.
         time_ms: (n,) now.
@@ -100,14 +107,16 @@ def user_block(
     n = len(sums)
     count = sums[:, :, :1]
     pseudo = np.array([PSEUDO[name] for name in SCALES], dtype=np.float32)[None, :, None]
-    rates = (sums[:, :, 1:] + pseudo * event_mean[1:]) / (count + pseudo)
+    rates = sums[:, :, 1:] / (count + pseudo)
     hour = ((time_ms + CHINA_MS) % DAY_MS).astype(np.float64) * (2 * np.pi / DAY_MS)
     wait = np.where(last_ms > 0, np.maximum(time_ms - last_ms, 0) / 3_600_000.0, NO_WAIT_H)
-    block = np.empty((n, rates.shape[1] * rates.shape[2] + len(SCALES) + profile.shape[1] + N_TABS + 8), dtype=np.float32)
+    width = rates[0].size + len(SCALES) + habits[0].size + profile.shape[1] + N_TABS + 8
+    block = np.empty((n, width), dtype=np.float32)
     at = 0
     for part in (
         rates.reshape(n, -1),
         np.log1p(count[..., 0]),
+        habits.reshape(n, -1),
         profile,
         np.minimum(tab, N_TABS - 1)[:, None] == _TABS,
         np.sin(hour)[:, None],
@@ -187,15 +196,18 @@ class Source:
         place = np.interp(log_duration, nodes, np.arange(len(nodes)))
         hats = np.maximum(1.0 - np.abs(place[:, None] - np.arange(len(nodes))[None, :]), 0.0)
         numbers = np.delete(shown[:, : len(CANDIDATE_FEATURES)], CANDIDATE_FEATURES.index("age_days"), axis=1)
-        kinds = [np.maximum(codes[video], 0)[:, None] == np.arange(size)[None, :] for codes, size in self._kinds.values()]
+        kinds = [
+            np.maximum(codes[video], 0)[:, None] == np.arange(size)[None, :] for codes, size in self._kinds.values()
+        ]
         return np.concatenate(
             [numbers, hats, self._bag[self.store.videos["tag_set"][video]], *kinds], axis=1, dtype=np.float32
         )
 
-    def pool(self, video: Ints) -> Floats:
-        """(n, V) the video block of videos as the whole training split knows them."""
+    def shown(self, video: Ints) -> Floats:
+        """(n, C) candidate features of videos as the whole training split knows them."""
         later = np.full(len(video), np.iinfo(np.int64).max // 2)
-        return self.videos(video, candidate_features_at(self.store, np.zeros(len(video), dtype=np.int64), video, later))
+        nobody = np.zeros(len(video), dtype=np.int64)
+        return candidate_features_at(self.store, nobody, video, later)[:, : len(CANDIDATE_FEATURES)]
 
     def age_days(self, video: Array, time_ms: Array) -> Array:
         """Days from upload to a time, 0 where not known; arrays that broadcast."""
@@ -255,7 +267,6 @@ class Log:
         self.store, self.source, self.past = store, source, past
         self.request = request_starts(store)
         self.session = session_starts(store)
-        self.event_mean = past.events[store.split_rows("train")].mean(axis=0, dtype=np.float64).astype(np.float32)
 
     def visible(self, rows: Ints, protocol: Protocol) -> tuple[Ints, Ints]:
         """(n,) the row before which events are known to a prediction, and where the session's known events begin.
@@ -299,7 +310,8 @@ class Log:
         first = self.store.users["first_event"][user]
         last = np.where(end > first, events["time_ms"][np.maximum(end - 1, 0)], 0)
         opened = np.where(session < end, events["time_ms"][np.minimum(session, rows)], events["time_ms"][rows])
-        return Past(rows, self.past.scales(user, end, session), *kinds, last, np.asarray(opened))
+        habits = self.past.habits(user, np.minimum(end, session))
+        return Past(rows, self.past.scales(user, end, session), habits, *kinds, last, np.asarray(opened))
 
     def block(self, past: Past, part: Array) -> Rows:
         """Some of the rows as the network reads them."""
@@ -309,7 +321,7 @@ class Log:
         time_ms = events["time_ms"][rows]
         user = user_block(
             past.sums[part],
-            self.event_mean,
+            past.habits[part],
             source.profile[events["user"][rows]],
             events["tab"][rows].astype(np.int64),
             time_ms,
@@ -332,7 +344,8 @@ class Log:
         shown = np.where(inside, video[np.maximum(before, 0)], 0)
         own = video[rows]
         rings = tuple(
-            np.where(inside, values[shown], -1) for values in (np.arange(len(self.source.author)), self.source.author, self.source.tag)
+            np.where(inside, values[shown], -1)
+            for values in (np.arange(len(self.source.author)), self.source.author, self.source.tag)
         )
         return repeats_of(own, self.source.author[own], self.source.tag[own], rings)
 
@@ -343,6 +356,7 @@ class Past:
 
     rows: Ints
     sums: Floats
+    habits: Floats
     by_tag: Floats
     by_duration: Floats
     last_ms: Ints

@@ -99,7 +99,10 @@ class Leaving:
             gap, sd = np.zeros(len(FEATURES)), 1.0
             gap[0] = np.log(4.0)
         stays = ~left
-        follows = [float(goes_on[stays & (click == value)].mean()) if (stays & (click == value)).any() else 0.0 for value in (0, 1)]
+        follows = [
+            float(goes_on[stays & (click == value)].mean()) if (stays & (click == value)).any() else 0.0
+            for value in (0, 1)
+        ]
         return cls(leave, gap, sd, np.array(follows))
 
     def probability(self, features: Floats) -> Floats:

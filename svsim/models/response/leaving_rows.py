@@ -111,7 +111,7 @@ def fit_leaving(
 ) -> Leaving:
     """Fit leaving and coming back to training rows."""
     blank = Leaving(np.zeros(10), np.zeros(10), 1.0, np.zeros(2))
-    parts = Parts(forward.scales, baseline, flags, calibration, blank)
+    parts = Parts(forward.scales, material.past.usual, baseline, flags, calibration, blank)
     expected = material.predictions(rows, "running", forward, parts)["wtr"]
     found = leaving_rows(material, rows, expected)
     return Leaving.fit(found.features, found.left, found.gap_h, found.goes_on, found.click)

@@ -14,6 +14,7 @@ from svsim.models.response.inputs import Log, Past, Protocol, Scales, Source
 from svsim.models.response.memory import PastSums
 from svsim.models.response.outcomes import WatchFlags, click_limit_ms, long_limit_ms
 from svsim.models.response.runs import Parts
+from svsim.models.response.usual import Usual
 from svsim.models.response.watch import N_PHASES, PlayBaseline
 from svsim.names import CLICK, FLAGS, HATE, LIKE, LOG_COLUMN_OF, LONG_VIEW, PLAY_TIME
 
@@ -32,12 +33,13 @@ class Material:
 
     Args:
         store: Whose events.
+        usual: What usually comes of a video; None fits it to the training split.
     """
 
-    def __init__(self, store: FeedStore) -> None:
+    def __init__(self, store: FeedStore, usual: Usual | None = None) -> None:
         self.store = store
         self.source = Source(store)
-        self.past = PastSums(store)
+        self.past = PastSums(store, usual)
         self.log = Log(store, self.source, self.past)
 
     def columns(self, rows: Ints) -> dict[str, Array]:
@@ -54,7 +56,7 @@ class Material:
         """Means and scales of the inputs, from an even share of the training rows."""
         part = np.arange(0, len(past.rows), max(1, len(past.rows) // SCALE_ROWS))
         block = self.log.block(past, part)
-        found: dict[str, Array] = {"event_mean": self.log.event_mean}
+        found: dict[str, Array] = {}
         for name in ("user", "video", "both"):
             values = getattr(block, name)
             found[f"{name}_mean"] = values.mean(axis=0, dtype=np.float64).astype(np.float32)
@@ -103,7 +105,10 @@ class Material:
         for start in range(0, len(past.rows), BLOCK):
             part = np.arange(start, min(start + BLOCK, len(past.rows)))
             block = self.log.block(past, part)
-            yield part, forward(forward.user_part(block.user), forward.video_part(block.video), block.both, block.repeats)
+            yield (
+                part,
+                forward(forward.user_part(block.user), forward.video_part(block.video), block.both, block.repeats),
+            )
 
     def predictions(self, rows: Ints, protocol: Protocol, forward: Forward, parts: Parts) -> dict[str, Array]:
         """Expectations for rows under a protocol, (n,) float32 by name.

@@ -1,12 +1,12 @@
 """What is remembered of a user: sums over past events, near and far, by tag and by duration.
 
-Each event counts with (1, click, long view, watch-time ratio, like, relevant, social, click − c̄, ratio − r̄), where c̄ and r̄
-are the video's own rates by other users: a user who clicks on what everybody clicks has told little. Sums run over
+Each event counts with one and with what it brought above the usual (`usual`): of click, long view, watch-time ratio, like,
+relevance, any other social signal. A user who clicks on what everybody clicks has told little. Sums run over
 
     life     all past events               recent   weighted .9 a step back (half gone after 7)
     slow     .98 a step back (34)          session  those of the session
 
-and, for the ratio's excess alone, over the events of each first tag and of each class of durations. Evaluating a log takes
+and, for the ratio alone, over the events of each first tag and of each class of durations. Evaluating a log takes
 the sums over the rows before each row (`PastSums`); a simulator carries them along (`Memory`); a test holds one to the other.
 """
 
@@ -21,7 +21,7 @@ import numpy.typing as npt
 
 from svsim.data.features import candidate_features
 from svsim.data.store import FeedStore
-from svsim.models.inputs import request_starts
+from svsim.models.response.usual import SIGNALS, Usual
 from svsim.names import CANDIDATE_FEATURES, LOG_COLUMN_OF
 from svsim.signals import aux, wtr
 
@@ -33,7 +33,9 @@ __all__ = [
     "SESSION_GAP_MS",
     "Memory",
     "PastSums",
+    "above",
     "duration_class",
+    "event_signals",
     "first_tags",
     "session_starts",
 ]
@@ -42,11 +44,16 @@ Array = npt.NDArray[Any]
 Floats = npt.NDArray[np.float64]
 Ints = npt.NDArray[np.int64]
 
-EVENT_SUMS = ("events", "click", "long_view", "wtr", "like", "relevant", "social", "click_excess", "wtr_excess")
-EXCESS = len(EVENT_SUMS) - 1
+EVENT_SUMS = ("events", *SIGNALS)
+RATIO = EVENT_SUMS.index("wtr")
 SCALES = ("life", "slow", "recent", "session")
 DECAY = np.array([1.0, 0.98, 0.9, 1.0])
 SESSION = SCALES.index("session")
+SLOW = 0.98
+HABITS = ("click", "long_view", "wtr", "like", "other_tab")
+"""What is kept of a user as it was when a session opened."""
+HABIT_PSEUDO = 10.0
+MAIN_TAB = 1
 RING = 16
 """Videos of the session that repetition is counted among."""
 SESSION_GAP_MS = 30 * 60_000
@@ -80,10 +87,11 @@ class PastSums:
 
     Args:
         store: Whose events.
+        usual: What usually comes of a video; None fits it to the store's training split.
     """
 
-    def __init__(self, store: FeedStore) -> None:
-        self.store = store
+    def __init__(self, store: FeedStore, usual: Usual | None = None) -> None:
+        self.store, self._usual = store, usual
         self.tag = first_tags(store)
         self.n_tags = int(self.tag.max(initial=0)) + 1
 
@@ -93,22 +101,43 @@ class PastSums:
         return candidate_features(self.store, np.arange(self.store.n_events))[:, : len(CANDIDATE_FEATURES)]
 
     @cached_property
+    def usual(self) -> Usual:
+        """What usually comes of a video: the one given, else fitted to the training split."""
+        if self._usual is not None:
+            return self._usual
+        train = self.store.split_rows("train")
+        return Usual.fit(*(values[train] for values in self._circumstances()), self._signals(train))
+
+    @cached_property
     def events(self) -> npt.NDArray[np.float32]:
-        """(n_events, 9) what each event counts with."""
-        store, events = self.store, self.store.events
-        click, ratio = (self.shown[:, CANDIDATE_FEATURES.index(name)] for name in ("video_click", "video_wtr"))
-        return event_sums(
-            {name: np.asarray(events[column]) for name, column in LOG_COLUMN_OF.items()},
-            np.nan_to_num(wtr(events["play_time_ms"], events["duration_ms"])),
-            events["wtg_gain"] > store.wtg.threshold,
-            click,
-            ratio,
+        """(n_events, 7) what each event counts with."""
+        rows = np.arange(self.store.n_events)
+        return above(self._signals(rows), self.usual(*self._circumstances()))
+
+    def _circumstances(self) -> tuple[Array, Array, Array, Array]:
+        events = self.store.events
+        kind = duration_class(events["duration_ms"])
+        return self.shown, kind, np.asarray(events["tab"]), np.asarray(events["is_rand"]) > 0
+
+    def _signals(self, rows: Array) -> Array:
+        events = self.store.events
+        return event_signals(
+            {name: np.asarray(events[column])[rows] for name, column in LOG_COLUMN_OF.items()},
+            np.nan_to_num(wtr(events["play_time_ms"][rows], events["duration_ms"][rows])),
+            events["wtg_gain"][rows] > self.store.wtg.threshold,
         )
+
+    @cached_property
+    def plain(self) -> npt.NDArray[np.float32]:
+        """(n_events, 5) what events brought as it is, and whether outside the main feed: see `HABITS`."""
+        rows = np.arange(self.store.n_events)
+        other = np.asarray(self.store.events["tab"]) != MAIN_TAB
+        return np.column_stack([self._signals(rows)[:, : len(HABITS) - 1], other]).astype(np.float32)
 
     # --- of many rows at once -----------------------------------------------------------------------------------------
 
     def scales(self, user: Ints, end: Ints, session: Ints) -> npt.NDArray[np.float32]:
-        """(n, 4, 9) sums by scale over a user's events before a row.
+        """(n, 4, 7) sums by scale over a user's events before a row.
 
         Args:
             user: (n,) dense ids.
@@ -123,15 +152,47 @@ class PastSums:
         found[:, SESSION] = total[end] - total[np.minimum(np.maximum(session, first), end)]
         del total
         for number in (1, 2):
-            faded = self._faded(DECAY[number])
+            faded = self._faded(DECAY[number], x)
             found[:, number] = np.where((end > first)[:, None], faded[np.maximum(end - 1, 0)], 0.0)
         return found
 
-    def _faded(self, decay: float) -> npt.NDArray[np.float32]:
-        """(n_events, 9) decaying sums up to each event, this one with weight one."""
+    def habits(self, user: Ints, end: Ints) -> npt.NDArray[np.float32]:
+        """(n, 2, 5) means over a user's events before a row, all of them and the later ones, shrunk to the population's.
+
+        They are taken as a session opens and stay: a simulated policy does not change what a user was like.
+
+        Args:
+            user: (n,) dense ids.
+            end: (n,) only events before this row.
+        """
+        x = self.plain
+        first = self.store.users["first_event"][user]
+        end = np.maximum(end, first)
+        count = (end - first).astype(np.float64)[:, None]
+        total = np.concatenate([np.zeros((1, x.shape[1])), np.cumsum(x, axis=0, dtype=np.float64)])
+        life = total[end] - total[first]
+        del total
+        faded = np.where(count > 0, self._faded(SLOW, x)[np.maximum(end - 1, 0)], 0.0)
+        weight = (1 - SLOW**count) / (1 - SLOW)
+        mean = self.habit_mean
+        return np.stack(
+            [
+                (life + HABIT_PSEUDO * mean) / (count + HABIT_PSEUDO),
+                (faded + HABIT_PSEUDO * mean) / (weight + HABIT_PSEUDO),
+            ],
+            axis=1,
+        ).astype(np.float32)
+
+    @cached_property
+    def habit_mean(self) -> Floats:
+        """(5,) the population's, over the training split."""
+        return np.asarray(self.plain[self.store.split_rows("train")].mean(axis=0, dtype=np.float64))
+
+    def _faded(self, decay: float, x: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
+        """(n_events, F) decaying sums up to each event, this one with weight one."""
         from scipy.signal import lfilter
 
-        x, users = self.events, self.store.users
+        users = self.store.users
         out = np.empty_like(x)
         first, count = users["first_event"], users["n_events"]
         for start, n in zip(first[count > 0].tolist(), count[count > 0].tolist(), strict=True):
@@ -152,7 +213,7 @@ class PastSums:
         group = self.store.events["user"].astype(np.int64) * kinds + kind
         order = np.argsort(group, kind="stable")
         key = group[order] * size + rows[order]
-        total = np.concatenate([[0.0], np.cumsum(self.events[order, EXCESS], dtype=np.float64)])
+        total = np.concatenate([[0.0], np.cumsum(self.events[order, RATIO], dtype=np.float64)])
         own = user.astype(np.int64) * kinds + asked
         low, high = np.searchsorted(key, own * size), np.searchsorted(key, own * size + end)
         return (high - low).astype(np.float64), total[high] - total[low]
@@ -187,23 +248,36 @@ class PastSums:
             (memory.by_duration, duration_class(self.store.events["duration_ms"][index])),
         ):
             place = owner * table.shape[1] + kind
-            for column, weights in enumerate((np.ones(len(index)), x[:, EXCESS])):
+            for column, weights in enumerate((np.ones(len(index)), x[:, RATIO])):
                 sums = np.bincount(place, weights=weights, minlength=rows * table.shape[1])
                 table[..., column] = sums.reshape(rows, -1)
+        plain = self.plain[index].astype(np.float64)
+        for number, weight in enumerate((np.ones(len(back)), SLOW**back)):
+            seen = np.bincount(owner, weights=weight, minlength=rows)
+            for column, mean in enumerate(self.habit_mean.tolist()):
+                sums = np.bincount(owner, weights=weight * plain[:, column], minlength=rows)
+                memory.habits[:, number, column] = (sums + HABIT_PSEUDO * mean) / (seen + HABIT_PSEUDO)
         last = np.maximum(event - 1, 0)
         memory.last_ms[:] = np.where(count > 0, self.store.events["time_ms"][last], 0)
         return memory
 
 
-def event_sums(flags: dict[str, Array], ratio: Array, relevant: Array, click_rate: Array, wtr_rate: Array) -> Array:
-    """(n, 9) float32 what events count with, in the order of `EVENT_SUMS`."""
-    click = flags["click"].astype(np.float32)
+def event_signals(flags: dict[str, Array], ratio: Array, relevant: Array) -> npt.NDArray[np.float32]:
+    """(n, 6) float32 signals of events in the order of `usual.SIGNALS`."""
     social = np.minimum(aux(flags) - flags["like"], 1.0)
-    columns = (
-        np.ones(len(click)), click, flags["long_view"], ratio, flags["like"], relevant, social, click - click_rate,
-        ratio - wtr_rate,
-    )  # fmt: skip
-    return np.stack([np.asarray(column, dtype=np.float32) for column in columns], axis=1)
+    columns = (flags["click"], flags["long_view"], ratio, flags["like"], relevant, social)
+    out = np.empty((len(ratio), len(columns)), dtype=np.float32)
+    for number, column in enumerate(columns):
+        out[:, number] = column
+    return out
+
+
+def above(signals: Array, usual: Array) -> npt.NDArray[np.float32]:
+    """(n, 7) float32 what events count with, in the order of `EVENT_SUMS`."""
+    out = np.empty((len(signals), len(EVENT_SUMS)), dtype=np.float32)
+    out[:, 0] = 1.0
+    np.subtract(signals, usual, out=out[:, 1:])
+    return out
 
 
 @dataclass
@@ -211,7 +285,8 @@ class Memory:
     """What is remembered of B users; arrays by row, changed in place.
 
     Attributes:
-        sums: (B, 4, 9) float32 by scale and name.
+        sums: (B, 4, 7) float32 by scale and name.
+        habits: (B, 2, 5) float32 see `HABITS`.
         by_tag: (B, tags, 2) float32 events and excess of the ratio by first tag.
         by_duration: (B, 8, 2) float32 likewise by class of durations.
         ring_video, ring_author, ring_tag: (B, 16) int32 of the session's last videos, newest last, −1 none.
@@ -220,6 +295,7 @@ class Memory:
     """
 
     sums: Array
+    habits: Array
     by_tag: Array
     by_duration: Array
     ring_video: Array
@@ -233,6 +309,7 @@ class Memory:
         """Of users of whom nothing is known."""
         return cls(
             sums=np.zeros((rows, len(SCALES), len(EVENT_SUMS)), dtype=np.float32),
+            habits=np.zeros((rows, 2, len(HABITS)), dtype=np.float32),
             by_tag=np.zeros((rows, n_tags, 2), dtype=np.float32),
             by_duration=np.zeros((rows, N_DURATIONS, 2), dtype=np.float32),
             **{f"ring_{name}": np.full((rows, RING), -1, dtype=np.int32) for name in ("video", "author", "tag")},
@@ -257,7 +334,7 @@ class Memory:
         """Remember one event of every row.
 
         Args:
-            x: (B, 9) what it counts with.
+            x: (B, 7) what it counts with.
             video: (B,) dense ids.
             author: (B,) dense ids.
             tag: (B,) first tags as `first_tags` numbers them.
@@ -277,7 +354,7 @@ class Memory:
         every = np.arange(len(x))
         for table, kind in ((self.by_tag, tag), (self.by_duration, duration)):
             table[every, kind, 0] += 1.0
-            table[every, kind, 1] += x[:, EXCESS]
+            table[every, kind, 1] += x[:, RATIO]
         for ring, value in ((self.ring_video, video), (self.ring_author, author), (self.ring_tag, tag)):
             ring[:, :-1] = ring[:, 1:]
             ring[:, -1] = value

@@ -33,7 +33,6 @@ from svsim.models.response.watch import N_PHASES
 __all__ = ["ResponseNetwork", "Targets"]
 
 
-
 @dataclass(frozen=True)
 class Targets:
     """What came of rows.
@@ -95,7 +94,8 @@ class ResponseNetwork(nn.Module):
 
     def losses(self, outputs: Tensor, targets: Targets) -> dict[str, Tensor]:
         """(M, n) losses by name: the likelihood of each row's `watch`, `no_play` and `flags`, and once more that of reaching
-        the limits of a click and of a long view, which everything else hangs on."""
+        the limits of a click and of a long view, which everything else hangs on.
+        """
         hazard = outputs[..., :N_PHASES].clamp(-12, 8)
         played = targets.ended >= 0
         at = targets.ended.clamp(min=0).long().expand(len(outputs), -1).unsqueeze(-1)

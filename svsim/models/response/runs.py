@@ -23,12 +23,29 @@ from svsim.models.response.forward import Forward
 from svsim.models.response.inputs import Scales
 from svsim.models.response.leaving import Leaving
 from svsim.models.response.outcomes import WatchFlags
+from svsim.models.response.usual import Usual
 from svsim.models.response.watch import PlayBaseline
 
-__all__ = ["CARD", "CONFIG", "FINISHED", "Parts", "ResponseRun", "load_response", "read_config", "save_parts", "write_config"]
+__all__ = [
+    "CARD",
+    "CONFIG",
+    "FINISHED",
+    "Parts",
+    "ResponseRun",
+    "load_response",
+    "read_config",
+    "save_parts",
+    "write_config",
+]
 
 FORMAT, VERSION = "svsim-response", 1
-CONFIG, WEIGHTS, PARTS, FINISHED, CARD = "config.json", "model.safetensors", "parts.safetensors", "metrics.json", "card.json"
+CONFIG, WEIGHTS, PARTS, FINISHED, CARD = (
+    "config.json",
+    "model.safetensors",
+    "parts.safetensors",
+    "metrics.json",
+    "card.json",
+)
 
 
 @dataclass(frozen=True)
@@ -36,6 +53,7 @@ class Parts:
     """What belongs to a response model beside the network's weights."""
 
     scales: Scales
+    usual: Usual
     baseline: PlayBaseline
     flags: WatchFlags
     calibration: Calibration
@@ -46,6 +64,7 @@ class Parts:
         scales = {f"scales.{name}": np.asarray(value) for name, value in vars(self.scales).items()}
         return {
             **scales,
+            "usual.weight": self.usual.weight,
             "baseline.first_second": self.baseline.first_second,
             "baseline.rate": self.baseline.rate,
             "flags.click": self.flags.click,
@@ -64,6 +83,7 @@ class Parts:
         a = arrays
         return cls(
             Scales(**{name.removeprefix("scales."): value for name, value in a.items() if name.startswith("scales.")}),
+            Usual(a["usual.weight"]),
             PlayBaseline(a["baseline.first_second"], a["baseline.rate"]),
             WatchFlags(a["flags.click"], a["flags.long_view"]),
             Calibration(a["calibration.slope"], a["calibration.shift"]),

@@ -20,8 +20,7 @@ from svsim.data.store import FeedStore
 from svsim.errors import OptionError, OutputError, RunError, TrainingError
 from svsim.models.response.calibration import Calibration
 from svsim.models.response.config import ResponseConfig, ResponseTraining
-from svsim.models.response.forward import AFTER_LIKE, FLAG_OUTPUTS, Forward
-from svsim.models.response.inputs import Past
+from svsim.models.response.forward import AFTER_LIKE, Forward
 from svsim.models.response.leaving_rows import fit_leaving
 from svsim.models.response.material import Material
 from svsim.models.response.network import ResponseNetwork, Targets
@@ -75,7 +74,9 @@ def train_response(
     for split in ("train", "valid"):
         if not len(store.split_rows(split)):
             raise OptionError(
-                f"expected rows in the split {split!r}, found none", where=str(store.path), remedy="prepare with --split"
+                f"expected rows in the split {split!r}, found none",
+                where=str(store.path),
+                remedy="prepare with --split",
             )
     manifest = json.loads(
         json.dumps({"model": config.as_dict(), "training": training.as_dict(), "store": store.fingerprint})
@@ -173,7 +174,9 @@ class _Trainer:
 
     def _run_epoch(self, writer: Any) -> None:
         self.network.train()
-        order = np.random.default_rng(np.random.SeedSequence([self.training.seed, 2, self.epoch])).permutation(len(self.rows))
+        order = np.random.default_rng(np.random.SeedSequence([self.training.seed, 2, self.epoch])).permutation(
+            len(self.rows)
+        )
         sums: dict[str, float] = {}
         for number in range(self.steps_an_epoch):
             # Ascending within the batch: rows of one user lie together in memory.
@@ -198,7 +201,9 @@ class _Trainer:
         outputs = self.network((inputs[0], inputs[1], inputs[2]), inputs[3])
         found = {name: (each * weight).mean() for name, each in self.network.losses(outputs, targets).items()}
         # Members do not share weights: their losses are added.
-        loss = self.config.members * torch.stack(list(found.values())).sum() + self.network.prior_loss() / len(self.rows)
+        loss = self.config.members * torch.stack(list(found.values())).sum() + self.network.prior_loss() / len(
+            self.rows
+        )
         if not math.isfinite(float(loss.detach())):
             raise TrainingError(
                 f"the loss is {float(loss.detach())} at step {self.step + 1}",
@@ -291,7 +296,11 @@ class _Trainer:
         self.tell("leaving", 0, None)
         leaving = fit_leaving(self.material, self.rows, forward, self.baseline, self.flags, calibration)
         best = min(self.history, key=lambda row: row["valid_loss"])
-        save_parts(self.out, weights, Parts(self.scales, self.baseline, self.flags, calibration, leaving))
+        save_parts(
+            self.out,
+            weights,
+            Parts(self.scales, self.material.past.usual, self.baseline, self.flags, calibration, leaving),
+        )
         with as_output_error(self.out):
             write_file(self.out / FINISHED, (json.dumps(best, indent=1) + "\n").encode())
             (self.out / STATE).unlink(missing_ok=True)

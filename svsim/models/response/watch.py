@@ -182,7 +182,9 @@ class PlayBaseline:
     def _knots(self, duration_ms: Array) -> tuple[Floats, Floats]:
         """(N, S) times in ms at which segments begin, and what a unit of their rates is in ms."""
         d = np.where(np.asarray(duration_ms) > 0, duration_ms, NOMINAL_MS).astype(np.float64)[:, None]
-        times = np.concatenate([np.minimum(np.array(FIXED_MS, dtype=np.float64), EARLY_END * d), d * np.array(RATIOS)], axis=1)
+        times = np.concatenate(
+            [np.minimum(np.array(FIXED_MS, dtype=np.float64), EARLY_END * d), d * np.array(RATIOS)], axis=1
+        )
         unit = np.concatenate([np.ones((len(d), len(FIXED_MS))), np.repeat(d, len(RATIOS), axis=1)], axis=1)
         return times, unit
 
