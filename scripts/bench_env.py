@@ -1,9 +1,12 @@
-"""Steps per second of Replay-v0, beside CartPole's numpy vector environment.
+"""Steps per second of Replay-v0 and Feed-v0, beside CartPole's numpy vector environment.
 
     python scripts/bench_env.py > bench_env.json
+    python scripts/bench_env.py --response RUN > bench_env.json
 
 Random legal actions in one process and one thread; prints one JSON document. The machine's noise is in every figure:
-compare ratios of medians, taken in turns.
+compare ratios of medians, taken in turns. Replay-v0 plays a stand-in's log; Feed-v0 a synthetic world, answered by its
+truth and, where a run is named, by the model learned from its log. `feed_kernel_us` is what a step of Feed-v0 takes beside
+the model's calls.
 """
 
 from __future__ import annotations
@@ -22,31 +25,47 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import gymnasium as gym
 import numpy as np
 import tyro
 
 from svsim.data import FeedStore, prepare
+from svsim.envs import FeedEnv, FeedVectorEnv
+from svsim.response import ResponseModel
+from svsim.response.opening import open_response
 from svsim.world import StandIn, find_store, write_standin
 
-TARGETS = {"vector_1024_views": 1_000_000, "vector_1024": 750_000, "vector_64": 400_000, "single": 20_000}
+TARGETS = {
+    "vector_1024_views": 1_000_000,
+    "vector_1024": 750_000,
+    "vector_64": 400_000,
+    "single": 20_000,
+    "feed_truth_1024_views": 300_000,
+    "feed_learned_1024_views": 100_000,
+    "feed_learned_single": 5_000,
+}
+KERNEL_TARGETS = {"feed_truth_1024_views": 1_800, "feed_truth_single": 90}
 YARDSTICK_SHARE = 0.1
 
 
 @dataclass(frozen=True, kw_only=True)
 class Options:
-    """Steps per second of Replay-v0, beside CartPole's numpy vector environment."""
+    """Steps per second of Replay-v0 and Feed-v0, beside CartPole's numpy vector environment."""
 
     store: str | None = None
-    """A store; by default the synthetic preset `small`, built anew."""
+    """Replay-v0's store; by default a stand-in, built anew."""
+    feed_store: str = "small"
+    """Feed-v0's store: a path, or the name of a synthetic preset."""
+    response: str | None = None
+    """A run of `svsim train response` on that store; without one only the truth answers."""
     candidates: int = 20
     """Videos on offer."""
     history: int = 50
     """Past events that an observation shows."""
     horizon: int = 10
-    """Steps of an episode, at most."""
+    """Steps of an episode of Replay-v0, at most; a feed ends when the user leaves, at the latest after 100."""
     seconds: float = 1.0
     """Length of each measurement."""
     repeats: int = 5
@@ -122,6 +141,60 @@ def measurements(store: FeedStore, options: Options) -> dict[str, Callable[[], f
     return measured
 
 
+class Stopwatch:
+    """A response model, and the seconds that its answers take."""
+
+    def __init__(self, model: ResponseModel) -> None:
+        self.model, self.seconds = model, 0.0
+
+    def __getattr__(self, name: str) -> Any:
+        method = getattr(self.model, name)
+
+        def timed(*arguments: Any) -> Any:
+            began = time.perf_counter()
+            answer = method(*arguments)
+            self.seconds += time.perf_counter() - began
+            return answer
+
+        return timed
+
+
+def kernel_rate(rate: Callable[..., float], env: Any, watch: Stopwatch, actions: Any, seconds: float) -> float:
+    """Microseconds of a step beside the model's answers."""
+    watch.seconds, began = 0.0, time.perf_counter()
+    steps = rate(env, actions, seconds) * (time.perf_counter() - began) / getattr(env, "num_envs", 1)
+    return (time.perf_counter() - began - watch.seconds) / steps * 1e6
+
+
+def feed_measurements(options: Options) -> tuple[dict[str, Callable[[], float]], dict[str, Callable[[], float]]]:
+    """Rates of Feed-v0 by name, and the microseconds of its kernel."""
+    store = find_store(options.feed_store)
+    pool = FeedEnv(store, candidates=1, response="truth").pool
+    rates: dict[str, Callable[[], float]] = {}
+    kernel: dict[str, Callable[[], float]] = {}
+    for kind, response in (("truth", "truth"), ("learned", options.response)):
+        if response is None:
+            continue
+        watch = Stopwatch(open_response(response, store, pool))
+        arguments: Any = {"candidates": options.candidates, "history": options.history}
+        for name, copy in ((f"feed_{kind}_1024_views", False), (f"feed_{kind}_1024", True)):
+            env = FeedVectorEnv(1_024, store, copy=copy, response=watch.model, **arguments)
+            env.reset(seed=0)
+            actions = np.random.default_rng(0).integers(0, options.candidates, (50, 1_024))
+            rates[name] = bound(vector_rate, env, actions, options.seconds)
+        single = FeedEnv(store, response=watch.model, **arguments)
+        single.reset(seed=0)
+        slots = np.random.default_rng(0).integers(0, options.candidates, 500).tolist()
+        rates[f"feed_{kind}_single"] = bound(single_rate, single, slots, options.seconds)
+        timed = FeedVectorEnv(1_024, store, copy=False, response=cast(ResponseModel, watch), **arguments)
+        timed.reset(seed=0)
+        kernel[f"feed_{kind}_1024_views"] = bound(kernel_rate, vector_rate, timed, watch, actions, options.seconds)
+        alone = FeedEnv(store, response=cast(ResponseModel, watch), **arguments)
+        alone.reset(seed=0)
+        kernel[f"feed_{kind}_single"] = bound(kernel_rate, single_rate, alone, watch, slots, options.seconds)
+    return rates, kernel
+
+
 def bound(rate: Callable[..., float], *arguments: Any) -> Callable[[], float]:
     """A measurement that is ready to be taken."""
     return lambda: rate(*arguments)
@@ -138,20 +211,28 @@ def main(options: Options) -> None:
         else:
             store = find_store(options.store)
         measured = measurements(store, options)
-        rates: dict[str, list[float]] = {name: [] for name in measured}
+        feeds, kernel = feed_measurements(options)
+        rates: dict[str, list[float]] = {name: [] for name in (*measured, *feeds)}
+        spent: dict[str, list[float]] = {name: [] for name in kernel}
         for number in range(options.repeats):
             print(f"round {number + 1} of {options.repeats}", file=sys.stderr)
-            for name, measure in measured.items():
+            for name, measure in (measured | feeds).items():
                 rates[name].append(measure())
+            for name, measure in kernel.items():
+                spent[name].append(measure())
     medians = {name: statistics.median(values) for name, values in rates.items()}
     document = {
         "threads": 1,
         "store": store.fingerprint,
+        "feed_store": options.feed_store,
+        "response": options.response,
         "candidates": options.candidates,
         "history": options.history,
         "horizon": options.horizon,
         "steps_per_s": medians,
         "targets": TARGETS,
+        "feed_kernel_us": {name: statistics.median(values) for name, values in spent.items()},
+        "feed_kernel_targets_us": KERNEL_TARGETS,
         "share_of_cartpole_1024": {
             name: statistics.median(a / b for a, b in zip(rates[name], rates["cartpole_1024"], strict=True))
             for name in ("vector_1024_views", "vector_1024")
