@@ -99,33 +99,28 @@ class Retrieval:
         self.free = np.full(rows, pool, dtype=np.int64)
         self._alias, self._repeats = alias, repeats
         self._size = np.uint64(pool)
-        # What each video is to a row: 0 free, −1 served, above 0 on offer (while a request is drawn: in slot − 1). The
-        # place behind the pool is for none.
+        # Served videos are −1 to a row, all others 0; while a row's draws are sorted out, what is on offer is above 0.
         self._mark = np.zeros((rows, pool + 1), dtype=np.int8 if candidates < 127 else np.int32)
+        self._flat_mark = self._mark.reshape(-1)
         self._base = (np.arange(rows) * (pool + 1))[:, None]
-        self._place = self._base + self.item
-        self._row_start = np.arange(rows) * candidates
+        self._every = np.arange(rows)
         self._slot = np.arange(candidates, dtype=np.uint64)
         self._code = np.arange(1, candidates + 1, dtype=self._mark.dtype)
         self._enough = max(SCARCE_SLOTS * candidates, -(-pool // SCARCE_SHARE))
-        self._flat_item, self._flat_place = self.item.reshape(-1), self._place.reshape(-1)
-        self._flat_mark = self._mark.reshape(-1)
 
     def forget(self, rows: Array) -> None:
         """Begin anew in some rows: nothing on offer, nothing served."""
         self._mark[rows] = 0
         self.item[rows] = self.pool
-        self._place[rows] = self._base[rows] + self.pool
         self.free[rows] = self.pool
 
     def serve(self, slot: Array, rows: Rows) -> None:
         """Take the videos out of filled slots: `slot[i]` of the i-th of some rows."""
-        flat = self._row_start[rows] + slot
-        self._flat_mark[self._flat_place.take(flat)] = 0 if self._repeats else _SERVED
-        self._flat_item[flat] = self.pool
-        self._flat_place[flat] = self._base[rows, 0] + self.pool
+        row = self._every[rows]
         if not self._repeats:
+            self._mark[row, self.item[row, slot]] = _SERVED
             self.free[rows] -= 1
+        self.item[row, slot] = self.pool
 
     def draw(self, words: Keys, keys: Keys, steps: Array, rows: Rows) -> bool:
         """Fill all slots of some rows anew, as far as the free videos go.
@@ -139,36 +134,37 @@ class Retrieval:
         Returns:
             Whether every slot is filled.
         """
-        self._flat_mark[self._place[rows]] = 0
-        item = self._pick(words)
-        place = self._base[rows] + item
-        # Marks are 0 or −1 now; of several slots that drew the same video the last one writes last and keeps it.
-        self._flat_mark[place] = self._flat_mark.take(place) | self._code
-        won = self._flat_mark.take(place) == self._code
-        full = bool(won.all())
-        if not full:
-            full = self._complete(item, won, keys, steps.astype(np.uint64) << _STEP, rows)
-            place = self._base[rows] + item
+        item, full = self._pick(words), True
+        order = np.sort(item, axis=1)
+        # Short rows are sorted faster than their videos are marked in a table of the whole pool.
+        twice = order[:, 1:] == order[:, :-1]
+        served = self._flat_mark.take(self._base[rows] + item)
+        if twice.any() or served.any():
+            disturbed = np.flatnonzero(twice.any(axis=1) | served.any(axis=1))
+            chosen = self._every[rows][disturbed]
+            step = steps[disturbed].astype(np.uint64) << _STEP
+            item[disturbed] = self._sorted_out(item[disturbed], keys[disturbed], step, chosen)
+            full = bool((item[disturbed] < self.pool).all())
         self.item[rows] = item
-        self._place[rows] = place
         return full
 
-    def _complete(self, item: Array, won: Array, keys: Keys, step: Keys, rows: Rows) -> bool:
-        """Fill the slots of `item` (n, K) that have not `won` theirs; returns whether all are filled then."""
-        disturbed = np.flatnonzero(~won.all(axis=1))
-        keys, step, base = keys[disturbed], step[disturbed], self._base[rows][disturbed]
-        found = np.where(won[disturbed], item[disturbed], self.pool)
-        scarce = self.free[rows][disturbed] < self._enough
-        self._by_rejection(found, scarce, keys, step, base[:, 0])
-        short = np.flatnonzero((found == self.pool).any(axis=1))
+    def _sorted_out(self, item: Array, keys: Keys, step: Keys, rows: Array) -> Array:
+        """(n, K) videos of rows whose first draws hit served videos or one another."""
+        base = self._base[rows, 0]
+        place = base[:, None] + item
+        # Of several slots that drew the same video the last one writes last and keeps it; a served one stays −1.
+        self._flat_mark[place] = self._flat_mark.take(place) | self._code
+        item = np.where(self._flat_mark.take(place) == self._code, item, self.pool)
+        self._by_rejection(item, self.free[rows] < self._enough, keys, step, base)
+        short = np.flatnonzero((item == self.pool).any(axis=1))
         if len(short):
-            found[short] = self._by_clocks(found[short], keys[short], step[short], base[short, 0])
+            item[short] = self._by_clocks(item[short], keys[short], step[short], base[short])
+        self._flat_mark[base[:, None] + item] = 0
         if self._alias is not None:
             # Whose draw was repeated would else lie further down the more popular it is.
             shuffle = extended_hash(keys[:, None], (step | _SHUFFLE)[:, None] | self._slot)
-            found = np.take_along_axis(found, np.argsort(shuffle, axis=1), axis=1)
-        item[disturbed] = found
-        return bool((found < self.pool).all())
+            item = np.take_along_axis(item, np.argsort(shuffle, axis=1), axis=1)
+        return item
 
     def _by_rejection(self, item: Array, scarce: Array, keys: Keys, step: Keys, base: Array) -> None:
         """Repeat the draws of empty slots of `item` (n, K), but for scarce rows, up to `ATTEMPTS` of them."""

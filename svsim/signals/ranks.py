@@ -9,6 +9,9 @@ import numpy.typing as npt
 
 __all__ = ["RankTable"]
 
+MANY = 100
+"""Plays that are looked up in ascending order."""
+
 Array = npt.NDArray[Any]
 Floats = npt.NDArray[np.float64]
 Ints = npt.NDArray[np.int64]
@@ -60,5 +63,11 @@ class RankTable:
     def gain(self, play_ms: npt.NDArray[np.int32], unit: npt.NDArray[np.int32]) -> npt.NDArray[np.float32]:
         """Gain of each play of a video whose duration has this unit; units past the last count as the last."""
         wanted = self._shift.take(unit, mode="clip") + play_ms
-        at = self._key.searchsorted(wanted)
+        if wanted.ndim == 1 and len(wanted) > MANY:
+            # Neighbours share their way through the table, which is larger than the cache.
+            order = np.argsort(wanted)
+            at = np.empty(len(wanted), dtype=np.int64)
+            at[order] = self._key.searchsorted(wanted[order])
+        else:
+            at = self._key.searchsorted(wanted)
         return np.asarray(np.where(self._key.take(at) == wanted, self._on.take(at), self._beside.take(at)))
