@@ -31,9 +31,9 @@ MAIN_FEED = 1
 """KuaiRand's tab that the feed plays in."""
 HOUR_MS, MINUTE_MS = 3_600_000, 60_000.0
 
-_FLAGS, _PLAY, _DURATION, _TAB, _HOUR, _START, _AGE = (
+_FLAGS, _PLAY, _MINUTES, _TAB, _HOUR, _START, _AGE = (
     HISTORY_FEATURES.index(name)
-    for name in (FLAGS[0], "log_play", "log_duration", "tab", "hour", "request_start", "age_days")
+    for name in (FLAGS[0], "log_play", "minutes_before", "tab", "hour", "request_start", "age_days")
 )
 
 
@@ -195,8 +195,7 @@ class FeedRules(Rules):
         event[:3] = answer.signals.T
         for number, name in enumerate(FLAGS, start=_FLAGS):
             event[number] = feedback[name]
-        event[_PLAY] = log_seconds(feedback[PLAY_TIME])
-        event[_DURATION] = log_seconds(feedback[DURATION])
+        event[_PLAY:_MINUTES] = log_seconds(np.array([feedback[PLAY_TIME], feedback[DURATION]]))
 
     def _conclude(self, answer: Answer, leaves: Array, info: dict[str, Any]) -> Step:
         """End the step: reward, coming back, new candidates, ends."""

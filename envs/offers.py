@@ -108,6 +108,7 @@ class Requests(Offer):
         self._opened_at = np.zeros(rows, dtype=np.int64)
         self._left = np.zeros(rows, dtype=np.int64)
         self._opened = np.ones(rows, dtype=bool)
+        self._full = False
         self._features = np.zeros((rows, candidates, pool.features.shape[1]), dtype=np.float32)
         self._video = np.zeros((rows, candidates), dtype=np.int32)
         self._author = np.zeros((rows, candidates), dtype=np.int32)
@@ -153,11 +154,14 @@ class Requests(Offer):
     def serve(self, action: Array, rows: Rows) -> None:
         """Empty the slots `action[i]` of the i-th of some rows."""
         self._retrieval.serve(action, rows)
-        if not self._brief:
-            self._opened[rows] = False
-            self._left[rows] -= 1
-            for values in (self.mask, self._features, self._video, self._author):
-                values[self._every[rows], action] = 0
+        if self._brief:
+            return
+        row = self._every[rows]
+        self._opened[row] = False
+        self._left[row] -= 1
+        self.items[row, action] = len(self._pool)
+        for values in (self.mask, self._features, self._video, self._author):
+            values[row, action] = 0
 
     def renew(self, draws: Draws, steps: Array, anew: Array | None, days: Array) -> None:
         """Draw the requests that are due; the age of every candidate goes by the clock."""
@@ -179,8 +183,11 @@ class Requests(Offer):
         if not self._brief:
             self._opened_at[rows] = steps
             self._opened[rows] = True
-        self._left[rows] = self.slots if full else (item < len(pool)).sum(axis=1)
-        self.mask[rows] = 1 if full else item < len(pool)
+        if not (full and self._brief and self._full):
+            self._left[rows] = self.slots if full else (item < len(pool)).sum(axis=1)
+            self.mask[rows] = 1 if full else item < len(pool)
+            # Slots that were all filled stay so until a draw leaves one empty.
+            self._full = full and (self._full or isinstance(rows, slice))
         if isinstance(rows, slice):
             pool.features.take(item, axis=0, out=self._features, mode="clip")
             pool.video.take(item, out=self._video, mode="clip")

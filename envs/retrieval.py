@@ -101,7 +101,8 @@ class Retrieval:
         self._size = np.uint64(pool)
         # Served videos are −1 to a row, all others 0; while a row's draws are sorted out, what is on offer is above 0.
         self._mark = np.zeros((rows, pool + 1), dtype=np.int8 if candidates < 127 else np.int32)
-        self._flat_mark = self._mark.reshape(-1)
+        self._flat_mark, self._flat_item = self._mark.reshape(-1), self.item.reshape(-1)
+        self._row_start = np.arange(rows) * candidates
         self._base = (np.arange(rows) * (pool + 1))[:, None]
         self._every = np.arange(rows)
         self._slot = np.arange(candidates, dtype=np.uint64)
@@ -115,12 +116,11 @@ class Retrieval:
         self.free[rows] = self.pool
 
     def serve(self, slot: Array, rows: Rows) -> None:
-        """Take the videos out of filled slots: `slot[i]` of the i-th of some rows."""
-        row = self._every[rows]
+        """Note that the videos in filled slots are served: `slot[i]` of the i-th of some rows."""
         if not self._repeats:
-            self._mark[row, self.item[row, slot]] = _SERVED
+            item = self._flat_item.take(self._row_start[rows] + slot)
+            self._flat_mark[self._base[rows, 0] + item] = _SERVED
             self.free[rows] -= 1
-        self.item[row, slot] = self.pool
 
     def draw(self, words: Keys, keys: Keys, steps: Array, rows: Rows) -> bool:
         """Fill all slots of some rows anew, as far as the free videos go.
