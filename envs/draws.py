@@ -27,7 +27,6 @@ Array = npt.NDArray[Any]
 # or slot and, from bit 32, step.
 _SHOWING, _COLUMN, _STEP, _REQUEST = 32, np.uint64(60), np.uint64(1 << 16), np.uint64(1 << 32)
 
-
 # What is drawn in an episode; far from the numbers that models key their own draws by.
 _STREAMS = np.arange(0xFEED0001, 0xFEED0006, dtype=np.uint64)
 

@@ -285,7 +285,8 @@ class FeedVectorEnv(BatchEnv):
 
     Row i of a batch seeded s plays what `FeedEnv` seeded s + i plays, byte for byte with the truth of a world.
     `reset(options={"episodes": keys})` takes keys of shape (B,), or (M, B) for M episodes of every row; `user` and
-    `session` may be arrays of shape (B,).
+    `session` may be arrays of shape (B,). What every row has been served is kept in tables of the whole pool: some two
+    to three bytes for each row and video, four more with `repeats=True`.
 
     Args:
         num_envs: B.

@@ -215,8 +215,8 @@ class FeedRules(Rules):
         }
         return Step(reward, terminated, truncated, info)
 
-    def _come_back(self, leaves: Array, reward: Array, info: dict[str, Any]) -> Array | None:
-        """(B,) who opened another session in this step, None if nobody; their reward grows by coming back."""
+    def _come_back(self, leaves: Array, reward: Array, info: dict[str, Any]) -> Array:
+        """(B,) who of those who left opened another session; their reward grows by coming back."""
         back = leaves & (self._sessions_left > 0)
         gap_h = info["return_gap_h"] = np.full(self.rows, np.nan)
         if not back.any():

@@ -39,7 +39,7 @@ class Tally:
         self._seen = np.zeros((rows, sum(sizes)), dtype=bool)
         self._start = (np.arange(rows) * sum(sizes))[:, None]
         self._distinct = np.zeros((rows, len(kinds)), dtype=np.int64)
-        self._shown = np.zeros((rows, len(pool) + 1), dtype=np.int64) if repeats else None
+        self._shown = np.zeros((rows, len(pool) + 1), dtype=np.int32) if repeats else None
         self._shown_start = np.arange(rows) * (len(pool) + 1)
 
     def forget(self, rows: Array) -> None:
@@ -56,7 +56,9 @@ class Tally:
 
     def showing(self, item: Array) -> Array | int:
         """(B,) how often videos were served before in their episodes; 0 for all where none comes twice."""
-        return 0 if self._shown is None else self._shown.reshape(-1).take(self._shown_start + item)
+        if self._shown is None:
+            return 0
+        return self._shown.reshape(-1).take(self._shown_start + item).astype(np.int64)
 
     def serve(self, item: Array) -> None:
         """Note served videos (B,), index P being none."""

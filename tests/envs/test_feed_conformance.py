@@ -8,6 +8,7 @@ import gymnasium as gym
 import numpy as np
 import pytest
 from gymnasium.utils.env_checker import check_env as gymnasium_check_env
+from gymnasium.wrappers.vector import DictInfoToList, RecordEpisodeStatistics
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -132,3 +133,19 @@ def test_views_change_and_copies_do_not(store: FeedStore, name: str) -> None:
         before = observation[key].copy()
         vector.step(np.zeros(vector.action_space.shape, dtype=np.int64))
         assert np.array_equal(observation[key], before) == copy
+
+
+def test_gymnasium_s_vector_wrappers_understand_the_infos(store: FeedStore) -> None:
+    vector = DictInfoToList(RecordEpisodeStatistics(make_vec(3, horizon=2, **arguments(store, "slates"))))
+    vector.reset(seed=0)
+    vector.step(np.zeros((3, 4), dtype=np.int64))
+    *_, infos = vector.step(np.tile(np.arange(4), (3, 1)))
+    assert all(info["feedback"].keys() == infos[0]["feedback"].keys() for info in infos)
+    assert all(1 <= info["watched"] <= 4 for info in infos)
+
+
+def test_the_batch_opens_chosen_sessions(store: FeedStore) -> None:
+    vector = FeedVectorEnv(3, **arguments(store, "slots"))
+    user = vector.reset(seed=0)[1]["user_id"]
+    _, infos = vector.reset(options={"user": user[::-1], "session": np.zeros(3, dtype=np.int64)})
+    np.testing.assert_array_equal(infos["user_id"], user[::-1])
