@@ -14,7 +14,7 @@ watch times by duration; where sessions end. What is judged is a gate with its n
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import numpy.typing as npt
@@ -23,8 +23,8 @@ from svsim.data.store import FeedStore
 from svsim.metrics import auc, calibration_error, root_mean_square_error, user_auc
 from svsim.models.baselines import RATES, fit_baselines
 from svsim.models.response.inputs import Protocol
+from svsim.models.response.kinds import DURATION_EDGES_S, duration_class
 from svsim.models.response.material import Material
-from svsim.models.response.memory import DURATION_EDGES_S, duration_class
 from svsim.models.response.runs import ResponseRun
 from svsim.names import CLICK, COMMENT, FOLLOW, FORWARD, HATE, LIKE, LOG_COLUMN_OF, LONG_VIEW
 from svsim.response.sessions import session_fit
@@ -40,7 +40,7 @@ HALF = "half"
 MAIN = (CLICK, LONG_VIEW, HALF)
 RARE = (LIKE, COMMENT, FORWARD, FOLLOW, HATE)
 TITLES = {CLICK: "click", LONG_VIEW: "long view", HALF: "WTR > 0.5"}
-PROTOCOLS: tuple[Protocol, ...] = ("running", "frozen")
+PROTOCOLS: tuple[Literal["running", "frozen"], ...] = ("running", "frozen")
 BINS = 15
 REDRAWS = 100
 LEAST_ROWS, LEAST_POSITIVES, LEAST_SHOWN = 5_000, 400, 1_000
@@ -228,7 +228,7 @@ def _watch_times(store: FeedStore, rows: Array, material: Material, run: Respons
 
 
 def _gates(told: Told) -> list[Told]:
-    gates = []
+    gates: list[Told] = []
     for log, own in told["protocols"]["running"].items():
         where = "" if log == "all" else f", {log} log"
         for name in MAIN:
@@ -243,7 +243,7 @@ def _gates(told: Told) -> list[Told]:
             gates.extend(
                 _auc_gate(f"AUC, {TITLES[name]}, {where}", own["signals"][name]) for name in (CLICK, LONG_VIEW)
             )
-    return gates + told["sessions"].pop("gates")
+    return [*gates, *told["sessions"].pop("gates")]
 
 
 def _gate(name: str, value: float | None, limit: float | None, n: int, verdict: str) -> Told:

@@ -7,27 +7,32 @@ user and one for what both have in common, since the pool's part of the first la
 from __future__ import annotations
 
 from collections import OrderedDict
+from dataclasses import fields
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
+from svsim.data.features import DAY_MS, MAX_DAYS
 from svsim.data.store import FeedStore
 from svsim.errors import OptionError
-from svsim.models.response.forward import AFTER_LIKE, FLAG_OUTPUTS, play_features
-from svsim.models.response.inputs import Source, both_block, repeats_of, user_block
-from svsim.models.response.leaving import DISAPPOINTMENT_DECAY, leaving_features, repeated_share
+from svsim.models.response.forward import FLAG_OUTPUTS, play_features
+from svsim.models.response.inputs import Source, both_block, moment_block, repeats_of, standing_block
+from svsim.models.response.kinds import duration_class
+from svsim.models.response.leaving import DISAPPOINTMENT_DECAY, leaving_features, repeated_shares
 from svsim.models.response.material import expected_of
-from svsim.models.response.memory import SESSION, Memory, PastSums, above, duration_class, event_signals
+from svsim.models.response.memory import EVENT_SUMS, SESSION, Memory, PastSums
 from svsim.models.response.outcomes import click_limit_ms, long_limit_ms
 from svsim.models.response.runs import ResponseRun, load_response
 from svsim.models.response.watch import N_PHASES, PlayTable
 from svsim.names import (
     AUX,
     CLICK,
-    DURATION,
+    COMMENT,
     FEEDBACK,
+    FOLLOW,
+    FORWARD,
     LIKE,
     LONG_VIEW,
     PLAY_TIME,
@@ -88,23 +93,32 @@ class LearnedResponse:
         self.run, self.store, self.parts, self.forward = run, store, run.parts, run.forward
         self.pause_ms = median_pause_ms(store)
         self.chance = bool((store.events["is_rand"] > 0).any()) if chance is None else chance
-        self._source = Source(store)
         self._past = PastSums(store, self.parts.usual)
-        self._n_tags = self._past.n_tags
+        self._source = Source(store, self._past.effects)
         videos = np.arange(1, store.n_videos + 1) if pool is None else np.asarray(pool, dtype=np.int64)
         self._place = np.full(store.n_videos + 1, -1, dtype=np.int64)
         self._place[videos] = np.arange(len(videos))
+        # No video goes by the first place; what it finds there is thrown away.
+        self._place[0] = 0
         shown = self._source.shown(videos)
         self._video_part = self.forward.video_part(self._source.videos(videos, shown))
         self._duration = np.nan_to_num(store.videos["video_duration"][videos].astype(np.float64)).astype(np.int64)
-        self._limits = click_limit_ms(self._duration), long_limit_ms(self._duration)
-        self._kind = duration_class(self._duration)
+        self._over_duration = np.where(self._duration > 0, 1.0 / np.maximum(self._duration, 1), 0.0)
+        self._click_ms, self._long_ms = click_limit_ms(self._duration), long_limit_ms(self._duration)
+        kind = duration_class(self._duration)
         every = np.full(len(videos), FEED_TAB), np.full(len(videos), self.chance)
-        self._usual = self.parts.usual(shown, self._kind, *every)
+        self._usual = self.parts.usual(shown, kind, *every)
         self._table = self.parts.baseline.table(self._duration)
         self._relevant_ms = shortest_relevant_ms(store, self._duration)
-        self._tag, self._author = self._source.tag[videos], self._source.author[videos]
-        self._video_ids = videos
+        tag = self._source.tag[videos]
+        self._shown = np.stack([videos, self._source.author[videos], tag], axis=1).astype(np.int32)
+        self._kinds = np.stack([tag, self._past.n_tags + kind], axis=1)
+        self._uploaded_ms = self._source.uploaded_ms[videos]
+        self._dated = self._uploaded_ms > 0
+        self._flag_play = np.ascontiguousarray(self.forward.flag_play.T)
+        # Of the members' sum, which spares a mean.
+        self._slope = (self.parts.calibration.slope / self.forward.members).astype(np.float32)
+        self._shift = self.parts.calibration.shift[int(self.chance)].astype(np.float32)
 
     # --- state --------------------------------------------------------------------------------------------------------
 
@@ -113,51 +127,64 @@ class LearnedResponse:
         memory = self._past.memory(users, history.event)
         memory.session_ms[:] = history.time_ms
         rows = len(users)
+        # What stays for the session goes through the first layer once.
+        standing = standing_block(
+            memory.habits, self._source.profile[users], np.full(rows, FEED_TAB), np.full(rows, self.chance)
+        )
         return {
             "time_ms": history.time_ms.astype(np.int64),
-            "user": users.astype(np.int64),
+            "standing": self.forward.standing_part(standing),
             "disappointment": np.zeros(rows),
-            "expected_wtr": np.zeros(rows, dtype=np.float32),
+            "expected_wtr": np.zeros(rows),
             "served_ms": history.time_ms.astype(np.int64),
-            **{f"memory.{name}": values for name, values in memory.arrays().items()},
+            **memory.arrays(),
         }
 
     def _memory(self, state: State) -> Memory:
-        return Memory(**{name.removeprefix("memory."): values for name, values in state.items() if "." in name})
+        return Memory(**{name: state[name] for name in _MEMORY})
 
     def _user_part(self, state: State) -> Array:
-        n = len(state["user"])
-        block = user_block(
-            state["memory.sums"],
-            state["memory.habits"],
-            self._source.profile[state["user"]],
-            np.full(n, FEED_TAB),
-            state["time_ms"],
-            state["memory.last_ms"],
-            state["memory.session_ms"],
-            np.full(n, self.chance),
-        )
-        return self.forward.user_part(block)
+        moment = moment_block(state["sums"], state["time_ms"], state["last_ms"], state["session_ms"])
+        part = self.forward.moment_part(moment)
+        part += state["standing"]
+        return part
 
-    def _both(self, state: State, row: Array, place: Ints) -> tuple[Array, Array]:
-        """Block of both and repeats for videos at places of the pool, each of a row of the state."""
-        tag, kind = self._tag[place], self._kind[place]
-        by_tag, by_kind = state["memory.by_tag"][row, tag], state["memory.by_duration"][row, kind]
-        age = self._source.age_days(self._video_ids[place], state["time_ms"][row])
-        both = both_block(age, (by_tag[:, 0], by_tag[:, 1]), (by_kind[:, 0], by_kind[:, 1]))
-        rings = tuple(state[f"memory.ring_{name}"][row] for name in ("video", "author", "tag"))
-        return both, repeats_of(self._video_ids[place], self._author[place], tag, (rings[0], rings[1], rings[2]))
+    def _outputs(self, state: State, row: Array | None, place: Ints) -> Array:
+        """(M, n, 13) outputs, not calibrated, for videos at places of the pool.
 
-    def _outputs(self, state: State, row: Array, place: Ints) -> Array:
-        """(M, n, 13) outputs, not calibrated."""
-        user_part = self._user_part(state)
-        both, repeats = self._both(state, row, place)
-        return self.forward(
-            user_part if len(row) == len(user_part) else user_part[row], self._video_part[place], both, repeats
-        )
+        Args:
+            state: B rows.
+            row: (n,) whose each video is; None: row i has video i.
+            place: (n,) places.
+        """
+        user_part, time_ms, rings = self._user_part(state), state["time_ms"], state["rings"]
+        by_kind = state["by_kind"]
+        width = by_kind.shape[1]
+        if row is None:
+            first = np.arange(len(place)) * width
+        else:
+            user_part, time_ms, rings, first = user_part[row], time_ms[row], rings[row], row * width
+        kinds = by_kind.reshape(-1, 2).take(self._kinds.take(place, axis=0) + first[:, None], axis=0)
+        age = np.minimum(np.maximum((time_ms - self._uploaded_ms.take(place)) / DAY_MS, 0.0), MAX_DAYS)
+        age *= self._dated.take(place)
+        repeats = repeats_of(self._shown.take(place, axis=0), rings)
+        return self.forward(user_part, self._video_part.take(place, axis=0), both_block(age, kinds), repeats)
 
-    def _calibrated(self, out: Array) -> Array:
-        return np.asarray(self.parts.calibration(out, np.full(len(out), self.chance)))
+    def _places(self, video: Ints) -> Ints:
+        place = self._place.take(video)
+        if place.size and place.min() < 0:
+            raise OptionError(
+                f"expected videos of the pool, found {int(video[place.argmin()])}",
+                where="response",
+                remedy="open it with them",
+            )
+        return place
+
+    def _calibrated(self, members: Array) -> Array:
+        out = np.asarray(np.add.reduce(members, axis=0))
+        out *= self._slope
+        out += self._shift
+        return out
 
     # --- the protocol -------------------------------------------------------------------------------------------------
 
@@ -166,8 +193,8 @@ class LearnedResponse:
         rows, slots = videos.shape
         flat = videos.ravel()
         known = np.flatnonzero(flat > 0)
-        place, row = self._place[flat[known]], np.repeat(np.arange(rows), slots)[known]
-        out = self._calibrated(self._outputs(state, row, place).mean(axis=0))
+        place, row = self._places(flat[known]), np.repeat(np.arange(rows), slots)[known]
+        out = self._calibrated(self._outputs(state, row, place))
         columns = {"duration_ms": self._duration[place], "tab": np.full(len(place), FEED_TAB)}
         found = expected_of(self.parts, out, columns, self.forward)
         found[WTR] = found["wtr"]
@@ -184,81 +211,86 @@ class LearnedResponse:
 
     def respond(self, state: State, video: Ints, noise: Floats) -> dict[str, Array]:
         """One reaction to one video a row; see `ResponseModel.respond`."""
-        place = self._place[video]
-        every = np.arange(len(video))
-        members = self._outputs(state, every, place)
-        out = self._calibrated(members.mean(axis=0))
+        place = self._places(video)
+        members = self._outputs(state, None, place)
+        out = self._calibrated(members)
         table = PlayTable(self._table.times.take(place, axis=0), self._table.rise.take(place, axis=0))
-        no_play = 1 / (1 + np.exp(-out[:, N_PHASES].astype(np.float64)))
-        quiet, rest = _split(noise[:, 1], no_play)
-        drawn = np.floor(table.draw(out[:, :N_PHASES], noise[:, 0]))
-        play = np.where(quiet, 0.0, np.clip(drawn, 1.0, LONGEST_PLAY_MS))
-        duration = self._duration[place]
-        p_click, p_long = self.parts.flags.given_play(np.full(len(video), FEED_TAB), play, duration)
-        click, rest = _split(rest, p_click)
-        long_view, _ = _split(rest, p_long)
-        logit = out[:, N_PHASES + 1 :] + play_features(play, duration) @ self.forward.flag_play.T
-        flags: dict[str, Array] = {}
-        for f, (name, column) in enumerate(zip(FLAG_OUTPUTS, _NOISE_OF_FLAG, strict=True)):
-            own = logit[:, f] if not AFTER_LIKE[f] else logit[:, f] + self.forward.flag_like[f] * flags[LIKE]
-            flags[name] = noise[:, column] < 1 / (1 + np.exp(-own.astype(np.float64)))
-        found = {PLAY_TIME: play, DURATION: duration, CLICK: click, LONG_VIEW: long_view, **flags}
-        none = video <= 0
-        told: dict[str, Array] = {}
-        for name in FEEDBACK:
-            values = found[name].astype(np.int32)
-            if none.any():
-                values[none] = 0
-            told[name] = values
-        spread = members[..., :_EARLY_PHASES].mean(axis=2).std(axis=0)
-        told["disagreement"] = np.where(none, np.float32(0.0), spread).astype(np.float32)
+        hazards = table.hazards(out[:, :N_PHASES])
+        no_play = _sigmoid(out[:, N_PHASES])
+        quiet_draw, click_draw, long_draw = _three(noise[:, 1])
+        played = quiet_draw >= no_play
+        drawn = np.floor(table.draw(hazards, noise[:, 0]))
+        play = np.minimum(np.maximum(drawn, 1.0), LONGEST_PLAY_MS) * played
+        duration = self._duration.take(place)
+        p_click, p_long = self.parts.flags.given_play(
+            FEED_TAB, play, self._click_ms.take(place), self._long_ms.take(place)
+        )
+        logit = out[:, N_PHASES + 1 :] + play_features(play, duration) @ self._flag_play
+        like = noise[:, 2] < _sigmoid(logit[:, 0])
+        flags = noise[:, 2:7] < _sigmoid(logit + like[:, None] * self.forward.flag_like)
+        told = np.empty((len(video), len(FEEDBACK)), dtype=np.int32)
+        told[:, 0] = play
+        told[:, 1] = duration
+        told[:, 2] = click_draw < p_click
+        told[:, 3] = long_draw < p_long
+        told[:, 4:] = flags
+        clipped = table.clipped_mean(hazards)
         # `advance` is told the reaction alone.
-        state["expected_wtr"] = self._expected_wtr(table, out, no_play, duration, none)
-        return told
-
-    def _expected_wtr(self, table: PlayTable, out: Array, no_play: Floats, duration: Ints, none: Array) -> Array:
-        _, clipped = table.means(table.hazards(out[:, :N_PHASES]))
-        timed = (duration > 0) & ~none
-        return np.where(timed, (1 - no_play) * clipped / np.maximum(duration, 1), 0.0).astype(np.float32)
+        state["expected_wtr"] = (1 - no_play) * clipped * self._over_duration.take(place)
+        disagreement = _spread(np.add.reduce(members[..., :_EARLY_PHASES], axis=2) / np.float32(_EARLY_PHASES))
+        none = video <= 0
+        if none.any():
+            told[none], disagreement[none] = 0, 0.0
+        columns = {name: told[:, number] for number, name in enumerate(FEEDBACK)}
+        return {**columns, "disagreement": disagreement}
 
     def advance(self, state: State, video: Ints, feedback: dict[str, Array]) -> State:
         """The state after a video and its reaction; see `ResponseModel.advance`."""
+        place = self._place.take(video)
+        play = feedback[PLAY_TIME]
+        ratio = np.minimum(play * self._over_duration.take(place), 1.0)
+        x = np.empty((len(video), len(EVENT_SUMS)), dtype=np.float32)
+        x[:, 0] = 1.0
+        x[:, 1], x[:, 2], x[:, 3], x[:, 4] = feedback[CLICK], feedback[LONG_VIEW], ratio, feedback[LIKE]
+        x[:, 5] = play >= self._relevant_ms.take(place)
+        x[:, 6] = (feedback[COMMENT] + feedback[FORWARD] + feedback[FOLLOW]) > 0
+        x[:, 1:] -= self._usual.take(place, axis=0)
         served = video > 0
-        place = self._place[video]
-        play, duration = feedback[PLAY_TIME], feedback[DURATION]
-        ratio = np.where(duration > 0, np.minimum(play / np.maximum(duration, 1), 1.0), 0.0)
-        x = above(event_signals(feedback, ratio, play >= self._relevant_ms[place]), self._usual[place])
-        memory = self._memory(state)
-        memory.add(
+        every = bool(served.all())
+        self._memory(state).add(
             x,
-            video,
-            self._author[place],
-            self._tag[place],
-            self._kind[place],
+            self._shown.take(place, axis=0),
+            self._kinds.take(place, axis=0),
             state["time_ms"],
-            None if served.all() else served,
+            None if every else served,
         )
-        surprise = np.where(served, state["expected_wtr"] - ratio, 0.0)
-        decay = np.where(served, DISAPPOINTMENT_DECAY, 1.0)
-        state["disappointment"] = state["disappointment"] * decay + (1 - DISAPPOINTMENT_DECAY) * surprise
-        state["served_ms"] = np.where(served, state["time_ms"] + play, state["served_ms"])
-        state["time_ms"] = state["time_ms"] + np.where(served, play + self.pause_ms, 0)
+        surprise = (1 - DISAPPOINTMENT_DECAY) * (state["expected_wtr"] - ratio)
+        disappointment = DISAPPOINTMENT_DECAY * state["disappointment"] + surprise
+        over = state["time_ms"] + play
+        if every:
+            state["disappointment"], state["served_ms"], state["time_ms"] = disappointment, over, over + self.pause_ms
+        else:
+            for name, values in (
+                ("disappointment", disappointment),
+                ("served_ms", over),
+                ("time_ms", over + self.pause_ms),
+            ):
+                state[name] = np.where(served, values, state[name])
         return state
 
     def _leaving(self, state: State) -> Floats:
         return leaving_features(
             state["disappointment"],
-            repeated_share(state["memory.ring_tag"]),
-            repeated_share(state["memory.ring_author"]),
-            (state["served_ms"] - state["memory.session_ms"]) / 60_000.0,
-            state["memory.sums"][:, SESSION, 0],
-            state["memory.last_ms"],
+            repeated_shares(state["rings"]),
+            (state["served_ms"] - state["session_ms"]) / 60_000.0,
+            state["sums"][:, SESSION, 0],
+            state["last_ms"],
         )
 
     def leave_probability(self, state: State) -> Floats:
         """(B,) P(leave); see `ResponseModel.leave_probability`."""
         probability = self.parts.leaving.probability(self._leaving(state))
-        return np.where(state["memory.sums"][:, SESSION, 0] > 0, probability, 0.0)
+        return np.where(state["sums"][:, SESSION, 0] > 0, probability, 0.0)
 
     def continue_probability(self, state: State, feedback: dict[str, Array]) -> Floats:  # noqa: ARG002
         """(B,) share of videos after which the log's request goes on, by whether this one was clicked."""
@@ -280,15 +312,25 @@ class LearnedResponse:
         return state
 
 
-_NOISE_OF_FLAG = (2, 3, 4, 5, 6)
+_MEMORY = tuple(field.name for field in fields(Memory))
 _EARLY_PHASES = 3
 
 
-def _split(uniform: Floats, probability: Floats) -> tuple[Array, Floats]:
-    """Spend a uniform draw on an event; what is left of it is uniform again."""
-    event = uniform < probability
-    low, width = np.where(event, 0.0, probability), np.where(event, probability, 1 - probability)
-    return event, np.clip((uniform - low) / np.maximum(width, 1e-300), 0.0, 1.0 - 2.0**-53)
+def _sigmoid(logit: Array) -> Array:
+    return np.asarray(1 / (1 + np.exp(-logit)))
+
+
+def _spread(values: Array) -> Array:
+    """(n,) standard deviation over the first axis, without the overhead of `std`."""
+    off = values - np.add.reduce(values, axis=0) / np.float32(len(values))
+    return np.asarray(np.sqrt(np.add.reduce(off * off, axis=0) / np.float32(len(values))))
+
+
+def _three(uniform: Floats) -> tuple[Floats, Floats, Floats]:
+    """Three uniform draws from the bits of one."""
+    first = uniform * 2.0**17
+    second = (first - np.floor(first)) * 2.0**17
+    return uniform, second * 2.0**-17, second - np.floor(second)
 
 
 _cache: OrderedDict[tuple[Any, ...], LearnedResponse] = OrderedDict()

@@ -59,7 +59,7 @@ class ResponseTraining:
     weights: Literal["none", "propensity"] = "none"
     """`propensity` weighs rows of the standard log by their odds of having been shown by chance, so that both logs speak of
     the pool's videos; needs a random log."""
-    random_weight: float = 4.0
+    random_weight: float = 10.0
     """What a row of the random log counts: they are few, and say what no policy had chosen."""
     seed: int = 0
     """Of weights, order, dropout and resamples."""

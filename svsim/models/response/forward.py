@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from svsim.models.response.inputs import Scales
+from svsim.models.response.inputs import N_MOMENT, Scales
 from svsim.models.response.watch import N_PHASES
 from svsim.names import COMMENT, FOLLOW, FORWARD, HATE, LIKE
 
@@ -52,21 +52,23 @@ NOMINAL_MS = 60_000.0
 def standardised(block: Array, mean: Array, scale: Array) -> Floats:
     """A block of inputs as the network takes it."""
     out = (block - mean) / scale
-    return np.clip(out, -LARGEST_INPUT, LARGEST_INPUT, out=out)
+    np.minimum(out, LARGEST_INPUT, out=out)
+    np.maximum(out, -LARGEST_INPUT, out=out)
+    return np.asarray(out, dtype=np.float32)
 
 
 def play_features(play_ms: Array, duration_ms: Array) -> Floats:
     """(…, 12) float32 what the flags are linear in: hinges of ln(play) and of the watch ratio, and no play at all."""
-    log_play = np.log(np.clip(play_ms, 300.0, 600_000.0) / 1_000.0)[..., None]
-    ratio = np.clip(play_ms / np.where(duration_ms > 0, duration_ms, NOMINAL_MS), 0.0, 6.0)[..., None]
-    parts = (
-        log_play,
-        np.maximum(log_play - LOG_PLAY_HINGES, 0.0),
-        ratio,
-        np.maximum(ratio - RATIO_HINGES, 0.0),
-        (play_ms <= 0)[..., None],
-    )
-    return np.concatenate(parts, axis=-1, dtype=np.float32)
+    out = np.empty((*play_ms.shape, N_PLAY_FEATURES), dtype=np.float32)
+    log_play = np.log(np.minimum(np.maximum(play_ms, 300.0), 600_000.0) / 1_000.0)
+    ratio = np.minimum(play_ms / np.where(duration_ms > 0, duration_ms, NOMINAL_MS), 6.0)
+    n = len(LOG_PLAY_HINGES)
+    out[..., 0] = log_play
+    np.maximum(log_play[..., None] - LOG_PLAY_HINGES, 0.0, out=out[..., 1 : 1 + n], casting="same_kind")
+    out[..., 1 + n] = ratio
+    np.maximum(ratio[..., None] - RATIO_HINGES, 0.0, out=out[..., 2 + n : -1], casting="same_kind")
+    out[..., -1] = play_ms <= 0
+    return out
 
 
 class Forward:
@@ -84,7 +86,8 @@ class Forward:
         whole = np.concatenate([weights["first"], weights["skip"]], axis=1).astype(np.float32)
         n_user, n_video = len(scales.user_mean), len(scales.video_mean)
         self._user, self._video, self._both = np.split(whole, [n_user, n_user + n_video])
-        self._user, self._both = np.ascontiguousarray(self._user), np.ascontiguousarray(self._both)
+        self._moment, self._standing = (np.ascontiguousarray(part) for part in np.split(self._user, [N_MOMENT]))
+        self._both = np.ascontiguousarray(self._both)
         skipped = np.zeros(self.members * N_OUTPUTS, dtype=np.float32)
         self._bias = np.concatenate([weights["first_bias"], skipped])
         self._second, self._second_bias = weights["second"], weights["second_bias"]
@@ -96,17 +99,29 @@ class Forward:
     @property
     def columns(self) -> int:
         """C, columns of the parts of the first layer."""
-        return self.members * (self.hidden + N_OUTPUTS)
+        return int(self.members * (self.hidden + N_OUTPUTS))
 
     def video_part(self, block: Floats) -> Floats:
         """(n, C) of a video block, not yet standardised."""
         s = self.scales
         return standardised(block, s.video_mean, s.video_scale) @ self._video
 
+    def moment_part(self, block: Floats) -> Floats:
+        """(n, C) of the moment's block, not yet standardised."""
+        s = self.scales
+        return np.asarray(standardised(block, s.user_mean[:N_MOMENT], s.user_scale[:N_MOMENT]) @ self._moment)
+
+    def standing_part(self, block: Floats) -> Floats:
+        """(n, C) of the standing block, not yet standardised, and the bias."""
+        s = self.scales
+        return np.asarray(
+            standardised(block, s.user_mean[N_MOMENT:], s.user_scale[N_MOMENT:]) @ self._standing + self._bias
+        )
+
     def user_part(self, block: Floats) -> Floats:
         """(n, C) of a user block, not yet standardised."""
         s = self.scales
-        return standardised(block, s.user_mean, s.user_scale) @ self._user + self._bias
+        return np.asarray(standardised(block, s.user_mean, s.user_scale) @ self._user + self._bias)
 
     def __call__(self, user_part: Floats, video_part: Floats, both: Floats, repeats: Floats) -> Floats:
         """(M, n, 13) outputs, see `network`.

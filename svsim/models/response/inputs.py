@@ -15,23 +15,25 @@ from typing import Any, Literal
 import numpy as np
 import numpy.typing as npt
 
-from svsim.data.features import CHINA_MS, DAY_MS, candidate_features_at, user_features
+from svsim.data.features import CHINA_MS, DAY_MS, MAX_DAYS, candidate_features_at, user_features
 from svsim.data.store import FeedStore
 from svsim.models.inputs import request_starts
+from svsim.models.response.kinds import duration_class, first_tags
 from svsim.models.response.memory import (
+    EVENT_SUMS,
     RING,
     SCALES,
     SESSION,
     PastSums,
-    duration_class,
-    first_tags,
     session_starts,
 )
+from svsim.models.response.quality import EFFECTS, VideoEffects
 from svsim.names import CANDIDATE_FEATURES, USER_FEATURES
 from svsim.randomness import keyed_uniform
 
 __all__ = [
     "BOTH",
+    "N_MOMENT",
     "REPEATS",
     "Log",
     "Past",
@@ -40,8 +42,10 @@ __all__ = [
     "Scales",
     "Source",
     "both_block",
+    "clock",
+    "moment_block",
     "repeats_of",
-    "user_block",
+    "standing_block",
 ]
 
 Array = npt.NDArray[Any]
@@ -49,7 +53,7 @@ Floats = npt.NDArray[np.float32]
 Ints = npt.NDArray[np.int64]
 Protocol = Literal["frozen", "running", "training"]
 
-BOTH = ("age_days", "tag_excess", "tag_events", "duration_excess")
+BOTH = ("age_days", "tag_excess", "duration_excess", "tag_events")
 REPEATS = ("video", "author", "tag")
 """What is counted among the session's last 16 videos."""
 PSEUDO = {"life": 10.0, "slow": 5.0, "recent": 3.0, "session": 3.0}
@@ -82,77 +86,71 @@ class Scales:
     both_scale: Floats
 
 
-def user_block(
-    sums: Array,
-    habits: Array,
-    profile: Array,
-    tab: Array,
-    time_ms: Array,
-    last_ms: Array,
-    session_ms: Array,
-    chance: Array,
-) -> Floats:
-    """(n, U) float32, not yet standardised.
+def moment_block(sums: Array, time_ms: Array, last_ms: Array, session_ms: Array) -> Floats:
+    """(n, 35) float32 what changes from video to video, not yet standardised.
 
     Args:
         sums: (n, 4, 7) of the past.
-        habits: (n, 2, 5) of the past before the session.
-        profile: (n, 29) user features.
-        tab: (n,) tabs.
         time_ms: (n,) now.
         last_ms: (n,) time of the last known event, 0 none.
         session_ms: (n,) when the session opened.
-        chance: (n,) whether chance chose the video, and not a policy that knew the user.
     """
-    n = len(sums)
-    count = sums[:, :, :1]
-    pseudo = np.array([PSEUDO[name] for name in SCALES], dtype=np.float32)[None, :, None]
-    rates = sums[:, :, 1:] / (count + pseudo)
-    hour = ((time_ms + CHINA_MS) % DAY_MS).astype(np.float64) * (2 * np.pi / DAY_MS)
+    count = sums[:, :, 0]
     wait = np.where(last_ms > 0, np.maximum(time_ms - last_ms, 0) / 3_600_000.0, NO_WAIT_H)
-    width = rates[0].size + len(SCALES) + habits[0].size + profile.shape[1] + N_TABS + 8
-    block = np.empty((n, width), dtype=np.float32)
-    at = 0
-    for part in (
-        rates.reshape(n, -1),
-        np.log1p(count[..., 0]),
-        habits.reshape(n, -1),
-        profile,
-        np.minimum(tab, N_TABS - 1)[:, None] == _TABS,
-        np.sin(hour)[:, None],
-        np.cos(hour)[:, None],
-        np.sin(2 * hour)[:, None],
-        np.cos(2 * hour)[:, None],
-        np.log1p(wait)[:, None],
-        np.log1p(np.maximum(time_ms - session_ms, 0) / 60_000.0)[:, None],
-        (sums[:, SESSION, 0] == 0)[:, None],
-        np.asarray(chance)[:, None],
-    ):
-        block[:, at : at + part.shape[1]] = part
-        at += part.shape[1]
+    block = np.empty((len(sums), N_MOMENT), dtype=np.float32)
+    np.divide(sums[:, :, 1:], (count + _PSEUDO)[:, :, None], out=block[:, :_RATES].reshape(len(sums), len(SCALES), -1))
+    np.log1p(count, out=block[:, _RATES : _RATES + len(SCALES)])
+    at = _RATES + len(SCALES)
+    block[:, at : at + 4] = clock(time_ms)
+    block[:, at + 4] = np.log1p(wait)
+    block[:, at + 5] = np.log1p(np.maximum(time_ms - session_ms, 0) / 60_000.0)
+    block[:, at + 6] = count[:, SESSION] == 0
     return block
 
 
-_TABS = np.arange(N_TABS)[None, :]
-
-
-def both_block(age_days: Array, tag: tuple[Array, Array], duration: tuple[Array, Array]) -> Floats:
-    """(…, 4) float32 in the order of `BOTH`, not yet standardised.
+def standing_block(habits: Array, profile: Array, tab: Array, chance: Array) -> Floats:
+    """(n, 56) float32 what stays for a session, not yet standardised.
 
     Args:
-        age_days: (…,) of the video.
-        tag: (…,) past events of the user with its first tag, and their summed excess.
-        duration: (…,) likewise with its class of durations.
+        habits: (n, 2, 5) of the past before the session.
+        profile: (n, 29) user features.
+        tab: (n,) tabs.
+        chance: (n,) whether chance chose the video, and not a policy that knew the user.
     """
-    return np.stack(
-        [
-            np.log1p(age_days / AGE_SCALE),
-            tag[1] / (tag[0] + KIND_PSEUDO),
-            np.log1p(tag[0]),
-            duration[1] / (duration[0] + KIND_PSEUDO),
-        ],
-        axis=-1,
-    ).astype(np.float32)
+    tabs = np.minimum(tab, N_TABS - 1)[:, None] == np.arange(N_TABS)[None, :]
+    parts = (habits.reshape(len(habits), -1), profile, tabs, np.asarray(chance)[:, None])
+    return np.concatenate(parts, axis=1, dtype=np.float32)
+
+
+def clock(time_ms: Array) -> Floats:
+    """(…, 4) float32 hour of the day in China: sine and cosine of it and of its double, to the minute."""
+    return np.asarray(_CLOCK.take(((time_ms + CHINA_MS) // 60_000) % 1_440, axis=0))
+
+
+def _clock_table() -> Floats:
+    angle = np.arange(1_440) * (2 * np.pi / 1_440)
+    return np.stack([np.sin(angle), np.cos(angle), np.sin(2 * angle), np.cos(2 * angle)], axis=1).astype(np.float32)
+
+
+_CLOCK = _clock_table()
+_RATES = len(SCALES) * (len(EVENT_SUMS) - 1)
+_PSEUDO = np.array([PSEUDO[name] for name in SCALES], dtype=np.float32)
+N_MOMENT = _RATES + len(SCALES) + 7
+"""Columns of the moment's block, the first of the user's."""
+
+
+def both_block(age_days: Array, kinds: Array) -> Floats:
+    """(n, 4) float32 in the order of `BOTH`, not yet standardised.
+
+    Args:
+        age_days: (n,) of the video.
+        kinds: (n, 2, 2) past events of the user with its first tag and with its class of durations, and their excess.
+    """
+    block = np.empty((len(age_days), len(BOTH)), dtype=np.float32)
+    block[:, 0] = np.log1p(age_days / AGE_SCALE)
+    np.divide(kinds[:, :, 1], kinds[:, :, 0] + KIND_PSEUDO, out=block[:, 1:3])
+    block[:, 3] = np.log1p(kinds[:, 0, 0])
+    return block
 
 
 class Source:
@@ -160,10 +158,17 @@ class Source:
 
     Args:
         store: Whose.
+        effects: How good its videos are.
+
+    Attributes:
+        tag: (n_videos + 1,) first tags, see `first_tags`.
+        author: (n_videos + 1,) dense ids.
+        profile: (n_users + 1, 29) user features.
+        uploaded_ms: (n_videos + 1,) midnight in China of the upload, 0 not known.
     """
 
-    def __init__(self, store: FeedStore) -> None:
-        self.store = store
+    def __init__(self, store: FeedStore, effects: VideoEffects) -> None:
+        self.store, self.effects = store, effects
         self.tag = first_tags(store)
         self.author = np.asarray(store.videos["author"])
         self.profile = user_features(store)[:, : len(USER_FEATURES)]
@@ -177,25 +182,32 @@ class Source:
             name: (np.minimum(np.asarray(store.videos[name]).astype(np.int64) + 1, size - 1), size)
             for name, size in (("upload_type", 33), ("video_type", 9), ("music_type", 17))
         }
-        self._uploaded_ms = _uploaded_ms(store)
+        self.uploaded_ms = _uploaded_ms(store)
 
     @property
     def width(self) -> int:
         """V, columns of the video block."""
-        return len(CANDIDATE_FEATURES) - 1 + len(DURATION_NODES) + self._tags + sum(n for _, n in self._kinds.values())
+        return (
+            len(CANDIDATE_FEATURES)
+            - 1
+            + len(EFFECTS)
+            + len(DURATION_NODES)
+            + self._tags
+            + sum(n for _, n in self._kinds.values())
+        )
 
     def videos(self, video: Ints, shown: Array) -> Floats:
         """(n, V) float32 the video block, not yet standardised.
 
         Args:
             video: (n,) dense ids.
-            shown: (n, C) their candidate features.
+            shown: (n, C + 11) their candidate features and effects.
         """
         log_duration = shown[:, 0]
         nodes = DURATION_NODES
         place = np.interp(log_duration, nodes, np.arange(len(nodes)))
         hats = np.maximum(1.0 - np.abs(place[:, None] - np.arange(len(nodes))[None, :]), 0.0)
-        numbers = np.delete(shown[:, : len(CANDIDATE_FEATURES)], CANDIDATE_FEATURES.index("age_days"), axis=1)
+        numbers = np.delete(shown, CANDIDATE_FEATURES.index("age_days"), axis=1)
         kinds = [
             np.maximum(codes[video], 0)[:, None] == np.arange(size)[None, :] for codes, size in self._kinds.values()
         ]
@@ -204,15 +216,16 @@ class Source:
         )
 
     def shown(self, video: Ints) -> Floats:
-        """(n, C) candidate features of videos as the whole training split knows them."""
+        """(n, C + 11) candidate features and effects of videos as the whole training split knows them."""
         later = np.full(len(video), np.iinfo(np.int64).max // 2)
         nobody = np.zeros(len(video), dtype=np.int64)
-        return candidate_features_at(self.store, nobody, video, later)[:, : len(CANDIDATE_FEATURES)]
+        shown = candidate_features_at(self.store, nobody, video, later)[:, : len(CANDIDATE_FEATURES)]
+        return np.concatenate([shown, self.effects.of_videos(video)], axis=1)
 
     def age_days(self, video: Array, time_ms: Array) -> Array:
         """Days from upload to a time, 0 where not known; arrays that broadcast."""
-        uploaded = self._uploaded_ms[video]
-        return np.where(uploaded > 0, np.clip((time_ms - uploaded) / DAY_MS, 0.0, 365.0), 0.0)
+        uploaded = self.uploaded_ms[video]
+        return np.where(uploaded > 0, np.clip((time_ms - uploaded) / DAY_MS, 0.0, MAX_DAYS), 0.0)
 
 
 def _uploaded_ms(store: FeedStore) -> Ints:
@@ -223,16 +236,16 @@ def _uploaded_ms(store: FeedStore) -> Ints:
     return np.asarray(np.where(dates > 0, days * DAY_MS - CHINA_MS, 0)[inverse])
 
 
-def repeats_of(video: Array, author: Array, tag: Array, rings: tuple[Array, Array, Array]) -> Floats:
-    """(…, 3) float32 how often the video, its author and its first tag stand among the last ones, see `REPEATS`.
+def repeats_of(shown: Array, rings: Array) -> Floats:
+    """(n, 3) float32 how often the video, its author and its first tag stand among the last ones, see `REPEATS`.
 
     Args:
-        video, author, tag: (…,) of what is asked for.
-        rings: (…, 16) of the last ones, −1 none.
+        shown: (n, 3) dense ids of video and author, first tag, of what is asked for.
+        rings: (n, 3, 16) of the last ones, −1 none.
     """
-    same = [(ring == value[..., None]).sum(axis=-1) for ring, value in zip(rings, (video, author, tag), strict=True)]
-    same[2] = np.where(tag > 0, same[2], 0)
-    return np.stack(same, axis=-1).astype(np.float32)
+    same: Floats = np.add.reduce(rings == shown[:, :, None], axis=2, dtype=np.float32)
+    same[:, 2] *= shown[:, 2] > 0
+    return same
 
 
 @dataclass(frozen=True)
@@ -304,14 +317,15 @@ class Log:
         events = self.store.events
         end, session = self.visible(rows, protocol)
         user = events["user"][rows].astype(np.int64)
-        kinds = []
-        for kind in (self.source.tag[events["video"]], duration_class(events["duration_ms"])):
-            kinds.append(np.stack(self.past.excess(kind, kind[rows], user, end), axis=1).astype(np.float32))
+        kinds = np.empty((len(rows), 2, 2), dtype=np.float32)
+        for number, kind in enumerate((self.source.tag[events["video"]], duration_class(events["duration_ms"]))):
+            kinds[:, number] = np.stack(self.past.excess(kind, kind[rows], user, end), axis=1)
         first = self.store.users["first_event"][user]
         last = np.where(end > first, events["time_ms"][np.maximum(end - 1, 0)], 0)
         opened = np.where(session < end, events["time_ms"][np.minimum(session, rows)], events["time_ms"][rows])
         habits = self.past.habits(user, np.minimum(end, session))
-        return Past(rows, self.past.scales(user, end, session), habits, *kinds, last, np.asarray(opened))
+        sums = self.past.scales(user, end, session)
+        return Past(rows, sums, habits, kinds, last, np.asarray(opened))
 
     def block(self, past: Past, part: Array) -> Rows:
         """Some of the rows as the network reads them."""
@@ -319,17 +333,11 @@ class Log:
         rows = past.rows[part]
         video = events["video"][rows].astype(np.int64)
         time_ms = events["time_ms"][rows]
-        user = user_block(
-            past.sums[part],
-            past.habits[part],
-            source.profile[events["user"][rows]],
-            events["tab"][rows].astype(np.int64),
-            time_ms,
-            past.last_ms[part],
-            past.session_ms[part],
-            events["is_rand"][rows] > 0,
-        )
-        both = both_block(source.age_days(video, time_ms), tuple(past.by_tag[part].T), tuple(past.by_duration[part].T))
+        moment = moment_block(past.sums[part], time_ms, past.last_ms[part], past.session_ms[part])
+        profile, tab = source.profile[events["user"][rows]], events["tab"][rows].astype(np.int64)
+        standing = standing_block(past.habits[part], profile, tab, events["is_rand"][rows] > 0)
+        user = np.concatenate([moment, standing], axis=1)
+        both = both_block(source.age_days(video, time_ms), past.kinds[part])
         return Rows(rows, user, self.videos(rows), both, self.repeats(rows))
 
     def videos(self, rows: Ints) -> Floats:
@@ -343,11 +351,9 @@ class Log:
         video = self.store.events["video"]
         shown = np.where(inside, video[np.maximum(before, 0)], 0)
         own = video[rows]
-        rings = tuple(
-            np.where(inside, values[shown], -1)
-            for values in (np.arange(len(self.source.author)), self.source.author, self.source.tag)
-        )
-        return repeats_of(own, self.source.author[own], self.source.tag[own], rings)
+        columns = (np.arange(len(self.source.author)), self.source.author, self.source.tag)
+        rings = np.stack([np.where(inside, values[shown], -1) for values in columns], axis=1)
+        return repeats_of(np.stack([values[own] for values in columns], axis=1), rings)
 
 
 @dataclass(frozen=True)
@@ -357,7 +363,6 @@ class Past:
     rows: Ints
     sums: Floats
     habits: Floats
-    by_tag: Floats
-    by_duration: Floats
+    kinds: Floats
     last_ms: Ints
     session_ms: Ints

@@ -15,9 +15,9 @@ from typing import Any, Self
 import numpy as np
 import numpy.typing as npt
 
-from svsim.data.features import CHINA_MS, DAY_MS
+from svsim.models.response.inputs import clock
 
-__all__ = ["FEATURES", "LAST", "Leaving", "leaving_features", "repeated_share"]
+__all__ = ["FEATURES", "LAST", "Leaving", "leaving_features", "repeated_shares"]
 
 Array = npt.NDArray[Any]
 Floats = npt.NDArray[np.float64]
@@ -33,30 +33,27 @@ RIDGE = 1.0
 LEAST_GAP_H = 0.5 + 1 / 60
 
 
-def repeated_share(ring: Array) -> Floats:
-    """(n,) share of the last ten that stand among them already; −1 and 0 are none.
+def repeated_shares(rings: Array) -> Floats:
+    """(n, 2) shares of the last ten first tags, and of the last ten authors, that stand among them already.
 
     Args:
-        ring: (n, ≥ 10) ids, newest last.
+        rings: (n, 3, ≥ 10) videos, authors and first tags, newest last; −1 and 0 are none.
     """
-    last = np.sort(ring[:, -LAST:], axis=1)
+    last = np.sort(rings[:, :0:-1, -LAST:], axis=2)
     known = last > 0
-    again = (last[:, 1:] == last[:, :-1]) & known[:, 1:]
-    return np.asarray(again.sum(axis=1) / np.maximum(known.sum(axis=1), 1))
+    again = (last[:, :, 1:] == last[:, :, :-1]) & known[:, :, 1:]
+    return np.asarray(again.sum(axis=2) / np.maximum(known.sum(axis=2), 1))
 
 
-def leaving_features(
-    disappointment: Array, tags: Floats, authors: Floats, minutes: Array, videos: Array, time_ms: Array
-) -> Floats:
-    """(n, 10) float64 in the order of `FEATURES`, all arguments (n,)."""
-    hour = ((time_ms + CHINA_MS) % DAY_MS) * (2 * np.pi / DAY_MS)
+def leaving_features(disappointment: Array, repeated: Floats, minutes: Array, videos: Array, time_ms: Array) -> Floats:
+    """(n, 10) float64 in the order of `FEATURES`; `repeated` is (n, 2), the other arguments (n,)."""
     out = np.empty((len(videos), len(FEATURES)))
-    columns = (
-        1.0, disappointment, tags, authors, np.log1p(np.maximum(minutes, 0.0)), np.log1p(videos), np.sin(hour), np.cos(hour),
-        np.sin(2 * hour), np.cos(2 * hour),
-    )  # fmt: skip
-    for number, column in enumerate(columns):
-        out[:, number] = column
+    out[:, 0] = 1.0
+    out[:, 1] = disappointment
+    out[:, 2:4] = repeated
+    out[:, 4] = np.log1p(np.maximum(minutes, 0.0))
+    out[:, 5] = np.log1p(videos)
+    out[:, 6:] = clock(time_ms)
     return out
 
 
@@ -103,7 +100,7 @@ class Leaving:
             float(goes_on[stays & (click == value)].mean()) if (stays & (click == value)).any() else 0.0
             for value in (0, 1)
         ]
-        return cls(leave, gap, sd, np.array(follows))
+        return cls(leave, gap.astype(np.float64), sd, np.array(follows))
 
     def probability(self, features: Floats) -> Floats:
         """(n,) P(leave)."""

@@ -12,7 +12,7 @@ from scipy.signal import lfilter
 from svsim.data.store import FeedStore
 from svsim.models.response.calibration import Calibration
 from svsim.models.response.forward import Forward
-from svsim.models.response.leaving import DISAPPOINTMENT_DECAY, LAST, Leaving, leaving_features, repeated_share
+from svsim.models.response.leaving import DISAPPOINTMENT_DECAY, LAST, Leaving, leaving_features, repeated_shares
 from svsim.models.response.material import Material
 from svsim.models.response.memory import SESSION_GAP_MS
 from svsim.models.response.outcomes import WatchFlags
@@ -68,11 +68,9 @@ def leaving_rows(material: Material, rows: Ints, expected_wtr: Array) -> Leaving
     left = pause > SESSION_GAP_MS
     # The log's end cuts sessions that may have gone on.
     cut = ~has_next & (int(time.max()) - time[rows] <= SESSION_GAP_MS)
-    tags, authors = _last(store, material, rows, session)
     features = leaving_features(
         disappointment,
-        repeated_share(tags),
-        repeated_share(authors),
+        repeated_shares(_last(store, material, rows, session)),
         (over - time[session]) / 60_000.0,
         rows - session + 1.0,
         time[rows],
@@ -93,12 +91,11 @@ def _running(session: Ints, surprise: Array) -> Array:
     return out
 
 
-def _last(store: FeedStore, material: Material, rows: Ints, session: Ints) -> tuple[Array, Array]:
-    """(n, 10) first tags and authors of the session's last ten videos, this one last; 0 none."""
+def _last(store: FeedStore, material: Material, rows: Ints, session: Ints) -> Array:
+    """(n, 3, 10) videos, authors and first tags of the session's last ten, this one last; 0 none."""
     back = rows[:, None] - np.arange(LAST - 1, -1, -1)[None, :]
-    inside = back >= session[:, None]
-    video = np.where(inside, store.events["video"][np.maximum(back, 0)], 0)
-    return np.where(inside, material.source.tag[video], 0), np.where(inside, material.source.author[video], 0)
+    video = np.where(back >= session[:, None], store.events["video"][np.maximum(back, 0)], 0)
+    return np.stack([video, material.source.author[video], material.source.tag[video]], axis=1)
 
 
 def fit_leaving(

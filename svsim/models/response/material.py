@@ -38,8 +38,8 @@ class Material:
 
     def __init__(self, store: FeedStore, usual: Usual | None = None) -> None:
         self.store = store
-        self.source = Source(store)
         self.past = PastSums(store, usual)
+        self.source = Source(store, self.past.effects)
         self.log = Log(store, self.source, self.past)
 
     def columns(self, rows: Ints) -> dict[str, Array]:
@@ -133,7 +133,8 @@ class Material:
             c = self.columns(rows[part])
             calibrated = parts.calibration(out.mean(axis=0), c["chance"])
             quiet = rng.random(len(part)) < 1 / (1 + np.exp(-calibrated[:, N_PHASES].astype(np.float64)))
-            play = parts.baseline.table(c["duration_ms"]).draw(calibrated[:, :N_PHASES], rng.random(len(part)))
+            table = parts.baseline.table(c["duration_ms"])
+            play = table.draw(table.hazards(calibrated[:, :N_PHASES]), rng.random(len(part)))
             drawn[part] = np.where(quiet, 0.0, np.maximum(np.floor(play), 1.0))
         return drawn
 

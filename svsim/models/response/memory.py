@@ -6,8 +6,8 @@ relevance, any other social signal. A user who clicks on what everybody clicks h
     life     all past events               recent   weighted .9 a step back (half gone after 7)
     slow     .98 a step back (34)          session  those of the session
 
-and, for the ratio alone, over the events of each first tag and of each class of durations. Evaluating a log takes
-the sums over the rows before each row (`PastSums`); a simulator carries them along (`Memory`); a test holds one to the other.
+and, for the ratio alone, over the events of each first tag and of each class of durations. Evaluating a log
+takes the sums over the rows before each row (`PastSums`), a simulator carries them along (`Memory`): the same numbers.
 """
 
 from __future__ import annotations
@@ -21,22 +21,21 @@ import numpy.typing as npt
 
 from svsim.data.features import candidate_features
 from svsim.data.store import FeedStore
+from svsim.models.response.kinds import N_DURATIONS, duration_class, first_tags
+from svsim.models.response.quality import VideoEffects
 from svsim.models.response.usual import SIGNALS, Usual
 from svsim.names import CANDIDATE_FEATURES, LOG_COLUMN_OF
 from svsim.signals import aux, wtr
 
 __all__ = [
     "EVENT_SUMS",
-    "N_DURATIONS",
     "RING",
     "SCALES",
     "SESSION_GAP_MS",
     "Memory",
     "PastSums",
     "above",
-    "duration_class",
     "event_signals",
-    "first_tags",
     "session_starts",
 ]
 
@@ -57,21 +56,8 @@ MAIN_TAB = 1
 RING = 16
 """Videos of the session that repetition is counted among."""
 SESSION_GAP_MS = 30 * 60_000
-DURATION_EDGES_S = (7.0, 12.0, 18.0, 30.0, 60.0, 120.0, 240.0)
-N_DURATIONS = len(DURATION_EDGES_S) + 1
 FORGOTTEN = 1e-7
 """Weight below which a decaying sum leaves an event out."""
-
-
-def duration_class(duration_ms: Array) -> Ints:
-    """Class of durations, 0 the shortest."""
-    return np.searchsorted(DURATION_EDGES_S, np.asarray(duration_ms) / 1_000.0, side="right").astype(np.int64)
-
-
-def first_tags(store: FeedStore) -> Ints:
-    """(n_videos + 1,) first tag of each video, 0 none; other numbers are one more than the tag."""
-    first = np.array([tags[0] + 1 if tags else 0 for tags in store.video_tags], dtype=np.int64)
-    return first[store.videos["tag_set"]] if len(first) else np.zeros(store.n_videos + 1, dtype=np.int64)
 
 
 def session_starts(store: FeedStore) -> Ints:
@@ -97,8 +83,14 @@ class PastSums:
 
     @cached_property
     def shown(self) -> npt.NDArray[np.float32]:
-        """(n_events, C) candidate features of each event's video, as users of other folds made the rates."""
-        return candidate_features(self.store, np.arange(self.store.n_events))[:, : len(CANDIDATE_FEATURES)]
+        """(n_events, C + 11) candidate features and effects of each event's video, as users of other folds made them."""
+        shown = candidate_features(self.store, np.arange(self.store.n_events))[:, : len(CANDIDATE_FEATURES)]
+        return np.concatenate([shown, self.effects.of_events()], axis=1)
+
+    @cached_property
+    def effects(self) -> VideoEffects:
+        """How good videos, authors and tags are."""
+        return VideoEffects(self.store)
 
     @cached_property
     def usual(self) -> Usual:
@@ -106,7 +98,8 @@ class PastSums:
         if self._usual is not None:
             return self._usual
         train = self.store.split_rows("train")
-        return Usual.fit(*(values[train] for values in self._circumstances()), self._signals(train))
+        shown, kind, tab, chance = (values[train] for values in self._circumstances())
+        return Usual.fit(shown, kind, tab, chance, self._signals(train))
 
     @cached_property
     def events(self) -> npt.NDArray[np.float32]:
@@ -243,14 +236,12 @@ class PastSums:
                     owner[near], weights=weight[near] * x[near, column], minlength=rows
                 )
         video = self.store.events["video"][index]
-        for table, kind in (
-            (memory.by_tag, self.tag[video]),
-            (memory.by_duration, duration_class(self.store.events["duration_ms"][index])),
-        ):
-            place = owner * table.shape[1] + kind
+        width = memory.by_kind.shape[1]
+        duration = duration_class(self.store.events["duration_ms"][index])
+        for kind in (self.tag[video], self.n_tags + duration):
             for column, weights in enumerate((np.ones(len(index)), x[:, RATIO])):
-                sums = np.bincount(place, weights=weights, minlength=rows * table.shape[1])
-                table[..., column] = sums.reshape(rows, -1)
+                sums = np.bincount(owner * width + kind, weights=weights, minlength=rows * width)
+                memory.by_kind[..., column] += sums.reshape(rows, width)
         plain = self.plain[index].astype(np.float64)
         for number, weight in enumerate((np.ones(len(back)), SLOW**back)):
             seen = np.bincount(owner, weights=weight, minlength=rows)
@@ -287,20 +278,16 @@ class Memory:
     Attributes:
         sums: (B, 4, 7) float32 by scale and name.
         habits: (B, 2, 5) float32 see `HABITS`.
-        by_tag: (B, tags, 2) float32 events and excess of the ratio by first tag.
-        by_duration: (B, 8, 2) float32 likewise by class of durations.
-        ring_video, ring_author, ring_tag: (B, 16) int32 of the session's last videos, newest last, −1 none.
+        by_kind: (B, tags + 8, 2) float32 events and their excess of the ratio, by first tag and by class of durations.
+        rings: (B, 3, 16) int32 videos, authors and first tags of the session's last videos, newest last, −1 none.
         last_ms: (B,) int64 time of the last event, 0 none.
         session_ms: (B,) int64 when the session opened.
     """
 
     sums: Array
     habits: Array
-    by_tag: Array
-    by_duration: Array
-    ring_video: Array
-    ring_author: Array
-    ring_tag: Array
+    by_kind: Array
+    rings: Array
     last_ms: Array
     session_ms: Array
 
@@ -310,55 +297,48 @@ class Memory:
         return cls(
             sums=np.zeros((rows, len(SCALES), len(EVENT_SUMS)), dtype=np.float32),
             habits=np.zeros((rows, 2, len(HABITS)), dtype=np.float32),
-            by_tag=np.zeros((rows, n_tags, 2), dtype=np.float32),
-            by_duration=np.zeros((rows, N_DURATIONS, 2), dtype=np.float32),
-            **{f"ring_{name}": np.full((rows, RING), -1, dtype=np.int32) for name in ("video", "author", "tag")},
+            by_kind=np.zeros((rows, n_tags + N_DURATIONS, 2), dtype=np.float32),
+            rings=np.full((rows, 3, RING), -1, dtype=np.int32),
             last_ms=np.zeros(rows, dtype=np.int64),
             session_ms=np.zeros(rows, dtype=np.int64),
         )
 
     def arrays(self) -> dict[str, Array]:
         """By name; the memory's own arrays."""
-        return {field.name: getattr(self, field.name) for field in fields(self)}
+        return {name: getattr(self, name) for name in _NAMES}
 
     def open_session(self, rows: Array, time_ms: Array) -> None:
         """Begin a session in some rows."""
         self.sums[rows, SESSION] = 0.0
-        for ring in (self.ring_video, self.ring_author, self.ring_tag):
-            ring[rows] = -1
+        self.rings[rows] = -1
         self.session_ms[rows] = time_ms
 
-    def add(
-        self, x: Array, video: Array, author: Array, tag: Array, duration: Array, time_ms: Array, served: Array | None
-    ) -> None:
+    def add(self, x: Array, shown: Array, kinds: Array, time_ms: Array, served: Array | None = None) -> None:
         """Remember one event of every row.
 
         Args:
             x: (B, 7) what it counts with.
-            video: (B,) dense ids.
-            author: (B,) dense ids.
-            tag: (B,) first tags as `first_tags` numbers them.
-            duration: (B,) classes.
+            shown: (B, 3) dense ids of video and author, first tag as `first_tags` numbers it.
+            kinds: (B, 2) columns of `by_kind`: the first tag, and the number of tags plus the class of durations.
             time_ms: (B,) when it was served.
             served: (B,) whether the row has an event; None: all of them.
         """
-        if served is not None and not served.all():
+        if served is not None:
             rows = np.flatnonzero(served)
             part = Memory(**{name: values[rows] for name, values in self.arrays().items()})
-            part.add(x[rows], video[rows], author[rows], tag[rows], duration[rows], time_ms[rows], None)
+            part.add(x[rows], shown[rows], kinds[rows], time_ms[rows])
             for name, values in part.arrays().items():
                 getattr(self, name)[rows] = values
             return
         self.sums *= _DECAYS
         self.sums += x[:, None, :]
-        every = np.arange(len(x))
-        for table, kind in ((self.by_tag, tag), (self.by_duration, duration)):
-            table[every, kind, 0] += 1.0
-            table[every, kind, 1] += x[:, RATIO]
-        for ring, value in ((self.ring_video, video), (self.ring_author, author), (self.ring_tag, tag)):
-            ring[:, :-1] = ring[:, 1:]
-            ring[:, -1] = value
+        by_kind = self.by_kind
+        place = kinds + (np.arange(len(x)) * by_kind.shape[1])[:, None]
+        by_kind.reshape(-1, 2)[place] += x[:, None, [0, RATIO]]
+        self.rings[:, :, :-1] = self.rings[:, :, 1:]
+        self.rings[:, :, -1] = shown
         self.last_ms[:] = time_ms
 
 
+_NAMES = tuple(field.name for field in fields(Memory))
 _DECAYS = DECAY.astype(np.float32)[None, :, None]

@@ -93,8 +93,10 @@ class ResponseNetwork(nn.Module):
         return torch.cat([out[..., :N_PHASES] + tired, out[..., N_PHASES:]], dim=-1)
 
     def losses(self, outputs: Tensor, targets: Targets) -> dict[str, Tensor]:
-        """(M, n) losses by name: the likelihood of each row's `watch`, `no_play` and `flags`, and once more that of reaching
-        the limits of a click and of a long view, which everything else hangs on.
+        """(M, n) losses by name.
+
+        The likelihood of each row's `watch`, `no_play` and `flags`, and once more that of reaching the `limits` of a click
+        and of a long view, which everything else hangs on.
         """
         hazard = outputs[..., :N_PHASES].clamp(-12, 8)
         played = targets.ended >= 0

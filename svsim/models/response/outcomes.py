@@ -61,12 +61,21 @@ class WatchFlags:
             shares.append((yes + PSEUDO_ROWS * prior) / (rows + PSEUDO_ROWS))
         return cls(*shares)
 
-    def given_play(self, tab: Array, play_ms: Array, duration_ms: Array) -> tuple[Floats, Floats]:
-        """(n,) P(click) and (n,) P(long view), once the play time is known."""
-        tab = np.minimum(tab, N_TABS - 1)
+    def given_play(self, tab: int, play_ms: Array, click_ms: Array, long_ms: Array) -> tuple[Floats, Floats]:
+        """(n,) P(click) and (n,) P(long view) once the play times are known, in one tab.
+
+        Args:
+            tab: The tab.
+            play_ms: (n,) play times in ms.
+            click_ms: (n,) limits of a click.
+            long_ms: (n,) limits of a long view.
+        """
+        below = 1 + (play_ms >= BANDS_MS[0]) + (play_ms >= BANDS_MS[1])
+        below *= play_ms > 0
+        past = N_BANDS - 1
         return (
-            self.click[tab, _band(play_ms, click_limit_ms(duration_ms))],
-            self.long_view[tab, _band(play_ms, long_limit_ms(duration_ms))],
+            self.click[min(tab, N_TABS - 1)].take(np.where((play_ms >= click_ms) & (play_ms > 0), past, below)),
+            self.long_view[min(tab, N_TABS - 1)].take(np.where((play_ms >= long_ms) & (play_ms > 0), past, below)),
         )
 
     def expected(

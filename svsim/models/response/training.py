@@ -316,7 +316,7 @@ def _chosen(store: FeedStore, training: ResponseTraining) -> npt.NDArray[np.int6
     order = np.argsort(keyed_hash(np.arange(len(count)), 0x5EED))
     chosen = np.zeros(len(count), dtype=bool)
     chosen[order[np.cumsum(count[order]) <= training.rows]] = True
-    return rows[chosen[user]]
+    return np.asarray(rows[chosen[user]])
 
 
 def _targets(arrays: dict[str, Array]) -> Targets:

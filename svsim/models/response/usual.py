@@ -1,6 +1,6 @@
 """What usually comes of a video, whoever watches: the yardstick that a user's past is measured by.
 
-    ŷ = w · (1, rates of the video by other users, its exposures, class of durations, tab, chance, chance × those)
+    ŷ = w · (1, the video's rates and effects by other users, exposures, duration, tab, chance, chance × those)
 
 by least squares on the training rows, one w for each signal. A past that counts what was more or less than usual says the
 same of a user whether the platform, chance or another policy chose the videos; plain rates would say that users got worse
@@ -24,6 +24,7 @@ Floats = npt.NDArray[np.float64]
 
 SIGNALS = ("click", "long_view", "wtr", "like", "relevant", "social")
 RATES = [CANDIDATE_FEATURES.index(f"video_{name}") for name in ("click", "long_view", "wtr", "wtg", "aux")]
+EFFECTS_FROM = len(CANDIDATE_FEATURES)
 EXPOSURES = CANDIDATE_FEATURES.index("video_log_exposures")
 N_TABS, N_CLASSES = 16, 8
 RIDGE = 1.0
@@ -41,7 +42,7 @@ class Usual:
         """Fit to training rows.
 
         Args:
-            shown: (n, C) candidate features.
+            shown: (n, C + 11) candidate features and effects.
             kind: (n,) class of durations.
             tab: (n,) tabs.
             chance: (n,) whether chance chose the video.
@@ -54,7 +55,7 @@ class Usual:
             x = _design(shown[part], kind[part], tab[part], chance[part]).astype(np.float64)
             gram += x.T @ x
             moment += x.T @ signals[part]
-        return cls(np.linalg.solve(gram, moment))
+        return cls(np.linalg.solve(gram, moment).astype(np.float64))
 
     def __call__(self, shown: Array, kind: Array, tab: Array, chance: Array) -> npt.NDArray[np.float32]:
         """(n, 6) what is usual, within [0, 1]."""
@@ -68,7 +69,13 @@ class Usual:
 
 def _design(shown: Array, kind: Array, tab: Array, chance: Array) -> npt.NDArray[np.float32]:
     video = np.concatenate(
-        [shown[:, RATES], shown[:, EXPOSURES : EXPOSURES + 1] / 10.0, kind[:, None] == np.arange(N_CLASSES)], axis=1
+        [
+            shown[:, RATES],
+            shown[:, EFFECTS_FROM:],
+            shown[:, EXPOSURES : EXPOSURES + 1] / 10.0,
+            kind[:, None] == np.arange(N_CLASSES),
+        ],
+        axis=1,
     )
     by_chance = np.asarray(chance, dtype=np.float32)[:, None]
     one = np.ones((len(shown), 1))

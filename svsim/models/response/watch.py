@@ -81,9 +81,9 @@ class PlayTable:
         np.cumsum(rise[:, :-1], axis=1, out=at[:, 1:])
         return at, rise
 
-    def draw(self, log_hazard: Array, uniform: Floats) -> Floats:
-        """(N,) play times in ms: where 1 − S reaches the uniforms."""
-        at, rise = self.hazards(log_hazard)
+    def draw(self, hazards: tuple[Floats, Floats], uniform: Floats) -> Floats:
+        """(N,) play times in ms: where 1 − S reaches the uniforms; from `hazards`."""
+        at, rise = hazards
         target = -np.log1p(-uniform)
         segment = (at <= target[:, None]).sum(axis=1) - 1
         flat = np.arange(len(at)) * N_SEGMENTS + segment
@@ -91,7 +91,7 @@ class PlayTable:
         start = times.take(flat)
         last = segment == N_SEGMENTS - 1
         width = np.where(last, 1.0, times.take(np.minimum(flat + 1, times.size - 1)) - start)
-        return start + (target - spent) / np.maximum(step, 1e-300) * width
+        return np.asarray(start + (target - spent) / np.maximum(step, 1e-300) * width)
 
     def survival(self, hazards: tuple[Floats, Floats], t_ms: npt.ArrayLike) -> Floats:
         """(N,) P(T ≥ t) for one time a row, from `hazards`."""
@@ -109,6 +109,15 @@ class PlayTable:
         """(N,) E[T] and (N,) E[min(T, d)] in ms: ∫ S, exact segment by segment."""
         inside = self._integrals(hazards)
         return inside.sum(axis=1), inside[:, :AT_END].sum(axis=1)
+
+    def clipped_mean(self, hazards: tuple[Floats, Floats]) -> Floats:
+        """(N,) E[min(T, d)] in ms alone."""
+        at, rise = hazards[0][:, : AT_END + 1], hazards[1][:, :AT_END]
+        survival = np.exp(-at)
+        width = self.times[:, 1 : AT_END + 1] - self.times[:, :AT_END]
+        # ∫ S over a segment is (S₀ − S₁) w / rise; where nothing rises it is S₀ w.
+        drop = survival[:, :-1] - survival[:, 1:]
+        return np.asarray((np.where(rise > 1e-9, drop / np.maximum(rise, 1e-9), survival[:, :-1]) * width).sum(axis=1))
 
     def outcomes(self, hazards: tuple[Floats, Floats]) -> tuple[Floats, Floats]:
         """(N, S) mean play time within each segment in ms and its probability: the distribution as a table."""
