@@ -61,7 +61,7 @@ class Response:
         store = find_store(self.store)
         with task_progress() as progress:
             run = train_response(store, self.out, ResponseConfig(members=self.members), training, progress=progress)
-            card = run.card
+            card = None if run.card is None else dict(run.card)
             if card is None or (self.policy_test and "policies" not in card):
                 card = self._card(run, store, progress)
         if self.accept_bad_card and not card["passed"] and not card.get("accepted"):
@@ -79,7 +79,7 @@ class Response:
         if not card["passed"] and not card.get("accepted"):
             failed = [gate["name"] for gate in card["gates"] if gate["verdict"] == "failed"]
             raise CheckFailed(
-                f"expected every judged gate of the calibration card to pass, found {len(failed)} failed: {'; '.join(failed)}",
+                f"expected a calibration card whose judged gates pass, found {len(failed)} failed: {'; '.join(failed)}",
                 where=str(self.out),
                 remedy="train otherwise, or name --accept-bad-card: Feed-v0 refuses the run else",
             )

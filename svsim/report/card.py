@@ -116,8 +116,8 @@ def _policies(told: Told) -> list[Table | str]:
     for where, ranking in told["rankings"].items():
         lines.append(
             f"{where} against {ranking['against']}, {ranking['policies']} policies: Kendall's τ"
-            f" {ranking['episode']['kendall_tau']:.2f} by episode, {ranking['step']['kendall_tau']:.2f} by step; regret of its"
-            f" winner {ranking['episode']['regret']:.3f} and {ranking['step']['regret']:.3f}"
+            f" {ranking['episode']['kendall_tau']:.2f} by episode, {ranking['step']['kendall_tau']:.2f} by step; regret of"
+            f" its winner {ranking['episode']['regret']:.3f} and {ranking['step']['regret']:.3f}"
         )
     return lines
 
@@ -188,8 +188,8 @@ def _days(axis: Any, card: Told) -> None:
 
 def _watch_figure(axis: Any, card: Told) -> None:
     for number, row in enumerate(card["watch_s"]):
-        axis.plot([max(v, 0.1) for v in row["logged"]], [max(v, 0.1) for v in row["model"]], "o", markersize=4, color=f"C{number}",
-                  label=row["duration"])  # fmt: skip
+        logged, model = ([max(v, 0.1) for v in row[name]] for name in ("logged", "model"))
+        axis.plot(logged, model, "o", markersize=4, color=f"C{number}", label=row["duration"])
     axis.plot([0.1, 300], [0.1, 300], color="0.6", linewidth=1)
     axis.set(title="watch time, p10 to p95, s", xlabel="logged", ylabel="model", xscale="log", yscale="log")
     axis.legend(frameon=False, fontsize=7)
