@@ -101,7 +101,9 @@ class LearnedResponse:
         # No video goes by the first place; what it finds there is thrown away.
         self._place[0] = 0
         shown = self._source.shown(videos)
-        self._video_part = self.forward.video_part(self._source.videos(videos, shown))
+        self._video_part = self.forward.video_part(
+            self._source.videos(videos, shown), np.full(len(videos), self.chance)
+        )
         self._duration = np.nan_to_num(store.videos["video_duration"][videos].astype(np.float64)).astype(np.int64)
         self._over_duration = np.where(self._duration > 0, 1.0 / np.maximum(self._duration, 1), 0.0)
         self._click_ms, self._long_ms = click_limit_ms(self._duration), long_limit_ms(self._duration)
@@ -119,6 +121,25 @@ class LearnedResponse:
         # Of the members' sum, which spares a mean.
         self._slope = (self.parts.calibration.slope / self.forward.members).astype(np.float32)
         self._shift = self.parts.calibration.shift[int(self.chance)].astype(np.float32)
+        self._usual += self._level(videos)
+
+    def _level(self, videos: Ints) -> npt.NDArray[np.float32]:
+        """(6,) how far the model's own mean lies from what is usual, over users as they are in the log.
+
+        What users do is held against the usual and tells the model what they will do: were its level a little off, every
+        served video would push it further. Against its own level it stays.
+        """
+        rng = np.random.default_rng(0)
+        rows = self.store.split_rows("train")
+        rows = rng.choice(rows, min(_LEVEL_ROWS, len(rows)), replace=False)
+        user = self.store.events["user"][rows].astype(np.int64)
+        state = self.begin(user, Past(rows, self.store.events["time_ms"][rows], rows.astype(np.uint64)))
+        drawn = rng.choice(videos, (len(rows), _LEVEL_VIDEOS))
+        found = self.expect(state, drawn)
+        means = [found[name].mean() for name in (CLICK, LONG_VIEW, WTR, LIKE, WTG)]
+        means.append((found[COMMENT] + found[FORWARD] + found[FOLLOW]).mean())
+        usual = self._usual[self._place[drawn]].mean(axis=(0, 1))
+        return np.asarray(np.array(means, dtype=np.float32) - usual)
 
     # --- state --------------------------------------------------------------------------------------------------------
 
@@ -314,6 +335,7 @@ class LearnedResponse:
 
 _MEMORY = tuple(field.name for field in fields(Memory))
 _EARLY_PHASES = 3
+_LEVEL_ROWS, _LEVEL_VIDEOS = 400, 20
 
 
 def _sigmoid(logit: Array) -> Array:

@@ -3,8 +3,8 @@
     η′_p = a_{k,p} + b_p η_p            for the log-hazards, by the likelihood of the play times (temperature and bias)
     logit′ = a_{k,f} + b_f logit        for no play and for the flags (Platt 1999)
 
-k is 0 where a policy chose the video and 1 where chance did. A ridge holds a at 0 and b at 1, so that a signal of a few
-positives is hardly moved.
+k is 0 where a policy chose the video and 1 where chance did. A ridge holds b at 1, a₀ at 0 and a₁ at a₀, so that a signal of
+a few positives is hardly moved.
 """
 
 from __future__ import annotations
@@ -22,8 +22,8 @@ __all__ = ["Calibration"]
 Array = npt.NDArray[Any]
 Floats = npt.NDArray[np.float64]
 
-RIDGE = 30.0
-"""Events that a shift or slope of one must be worth."""
+RIDGE = (30.0, 30.0, 300.0)
+"""Events that a slope, a shift, and what chance is shifted besides must be worth: of the random log, a day has few."""
 
 
 @dataclass(frozen=True)
@@ -78,7 +78,8 @@ def _fit(
     score: Floats, kind: Array, event: Floats, lived: Array | None = None, offset: Array | None = None
 ) -> tuple[float, Floats]:
     """Slope and two shifts by Newton's method: Poisson with exposure `lived`, else logistic."""
-    design = np.column_stack([score, kind == 0, kind == 1]).astype(np.float64)
+    design = np.column_stack([score, np.ones(len(score)), kind]).astype(np.float64)
+    ridge = np.array(RIDGE)
     weight = np.array([1.0, 0.0, 0.0])
     prior = weight.copy()
     added = 0.0 if offset is None else offset
@@ -89,10 +90,10 @@ def _fit(
             curve = mean * (1 - mean)
         else:
             mean = curve = np.exp(eta) * lived
-        gradient = design.T @ (event - mean) - RIDGE * (weight - prior)
-        hessian = (design * curve[:, None]).T @ design + RIDGE * np.eye(3)
+        gradient = design.T @ (event - mean) - ridge * (weight - prior)
+        hessian = (design * curve[:, None]).T @ design + np.diag(ridge)
         step = np.linalg.solve(hessian, gradient)
         weight += step * min(1.0, 1.0 / max(np.abs(step).max(), 1e-12))
         if np.abs(step).max() < 1e-9:
             break
-    return float(weight[0]), weight[1:]
+    return float(weight[0]), np.array([weight[1], weight[1] + weight[2]])

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from svsim.models.response.inputs import N_MOMENT, Scales
+from svsim.models.response.inputs import N_MOMENT, N_NUMBERS, Scales
 from svsim.models.response.watch import N_PHASES
 from svsim.names import COMMENT, FOLLOW, FORWARD, HATE, LIKE
 
@@ -88,6 +88,7 @@ class Forward:
         self._user, self._video, self._both = np.split(whole, [n_user, n_user + n_video])
         self._moment, self._standing = (np.ascontiguousarray(part) for part in np.split(self._user, [N_MOMENT]))
         self._both = np.ascontiguousarray(self._both)
+        self._by_chance = weights["by_chance"]
         skipped = np.zeros(self.members * N_OUTPUTS, dtype=np.float32)
         self._bias = np.concatenate([weights["first_bias"], skipped])
         self._second, self._second_bias = weights["second"], weights["second_bias"]
@@ -101,10 +102,15 @@ class Forward:
         """C, columns of the parts of the first layer."""
         return int(self.members * (self.hidden + N_OUTPUTS))
 
-    def video_part(self, block: Floats) -> Floats:
-        """(n, C) of a video block, not yet standardised."""
+    def video_part(self, block: Floats, chance: Array) -> Floats:
+        """(n, C) of a video block, not yet standardised; `chance` is (n,) whether chance chose the video."""
         s = self.scales
-        return standardised(block, s.video_mean, s.video_scale) @ self._video
+        video = standardised(block, s.video_mean, s.video_scale)
+        part = np.asarray(video @ self._video)
+        rows = np.flatnonzero(chance)
+        if len(rows):
+            part[rows, self.members * self.hidden :] += video[rows, :N_NUMBERS] @ self._by_chance
+        return part
 
     def moment_part(self, block: Floats) -> Floats:
         """(n, C) of the moment's block, not yet standardised."""

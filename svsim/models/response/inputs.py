@@ -34,6 +34,7 @@ from svsim.randomness import keyed_uniform
 __all__ = [
     "BOTH",
     "N_MOMENT",
+    "N_NUMBERS",
     "REPEATS",
     "Log",
     "Past",
@@ -135,6 +136,8 @@ def _clock_table() -> Floats:
 _CLOCK = _clock_table()
 _RATES = len(SCALES) * (len(EVENT_SUMS) - 1)
 _PSEUDO = np.array([PSEUDO[name] for name in SCALES], dtype=np.float32)
+N_NUMBERS = len(CANDIDATE_FEATURES) - 1 + len(EFFECTS) + len(DURATION_NODES)
+"""Columns of the video block that are numbers, its first ones."""
 N_MOMENT = _RATES + len(SCALES) + 7
 """Columns of the moment's block, the first of the user's."""
 
@@ -258,6 +261,7 @@ class Rows:
         video: (n, V) float32.
         both: (n, 4) float32.
         repeats: (n, 3) float32.
+        chance: (n,) whether chance chose the video.
     """
 
     rows: Ints
@@ -265,6 +269,7 @@ class Rows:
     video: Floats
     both: Floats
     repeats: Floats
+    chance: Array
 
 
 class Log:
@@ -335,10 +340,11 @@ class Log:
         time_ms = events["time_ms"][rows]
         moment = moment_block(past.sums[part], time_ms, past.last_ms[part], past.session_ms[part])
         profile, tab = source.profile[events["user"][rows]], events["tab"][rows].astype(np.int64)
-        standing = standing_block(past.habits[part], profile, tab, events["is_rand"][rows] > 0)
+        chance = events["is_rand"][rows] > 0
+        standing = standing_block(past.habits[part], profile, tab, chance)
         user = np.concatenate([moment, standing], axis=1)
         both = both_block(source.age_days(video, time_ms), past.kinds[part])
-        return Rows(rows, user, self.videos(rows), both, self.repeats(rows))
+        return Rows(rows, user, self.videos(rows), both, self.repeats(rows), chance)
 
     def videos(self, rows: Ints) -> Floats:
         """The video block of rows, as other users made the rates."""

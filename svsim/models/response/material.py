@@ -70,14 +70,15 @@ class Material:
         baseline = PlayBaseline.fit(c[PLAY_TIME][played], c["duration_ms"][played])
         return baseline, WatchFlags.fit(c["tab"], c[PLAY_TIME], c["duration_ms"], c[CLICK], c[LONG_VIEW])
 
-    def inputs(self, past: Past, part: Array, scales: Scales) -> tuple[Array, Array, Array, Array]:
-        """Blocks of user, video and both, standardised, and the repeats, of some rows."""
+    def inputs(self, past: Past, part: Array, scales: Scales) -> tuple[Array, Array, Array, Array, Array]:
+        """Blocks of user, video and both, standardised, the repeats, and whether it was chance, of some rows."""
         block = self.log.block(past, part)
         return (
             standardised(block.user, scales.user_mean, scales.user_scale),
             standardised(block.video, scales.video_mean, scales.video_scale),
             standardised(block.both, scales.both_mean, scales.both_scale),
             block.repeats,
+            block.chance,
         )
 
     def targets(self, rows: Ints, baseline: PlayBaseline) -> dict[str, Array]:
@@ -107,7 +108,12 @@ class Material:
             block = self.log.block(past, part)
             yield (
                 part,
-                forward(forward.user_part(block.user), forward.video_part(block.video), block.both, block.repeats),
+                forward(
+                    forward.user_part(block.user),
+                    forward.video_part(block.video, block.chance),
+                    block.both,
+                    block.repeats,
+                ),
             )
 
     def predictions(self, rows: Ints, protocol: Protocol, forward: Forward, parts: Parts) -> dict[str, Array]:

@@ -1,12 +1,14 @@
 """The response network: an ensemble of small networks side by side, in torch for training.
 
-    z₁ = relu(W_u u + W_v v + W_b b + c₁)      z₂ = relu(W₂ z₁ + c₂)      o = W₃ z₂ + S_u u + S_v v + S_b b + c₃
+    z₁ = relu(W_u u + W_v v + W_b b + c₁)      z₂ = relu(W₂ z₁ + c₂)
+    o = W₃ z₂ + S_u u + S_v v + S_b b + c₃ + [chance] S_c v
     η_p = o_p + s_p f · repeats                 log-hazards of stopping by phase (`watch`)
     P(no play) = σ(o)                           P(flag | play, like) = σ(o + g · play features + l · like)
 
-u, v and b are the standardised blocks of user, video and both (`inputs`). Members have their own weights and see their own
-resample of users; their mean answers, their spread says how far they agree. What repetition costs, f, starts from a prior
-and stays near it where the log says nothing.
+u, v and b are the standardised blocks of user, video and both (`inputs`). S_c tells what the video's numbers are worth where
+chance chose it: a policy shows the good ones to those who like them less, and so hides what makes them good. Members have
+their own weights and see their own resample of users; their mean answers, their spread says how far they agree. What
+repetition costs, f, starts from a prior and stays near it where the log says nothing.
 """
 
 from __future__ import annotations
@@ -28,6 +30,7 @@ from svsim.models.response.forward import (
     PRIOR_REPEATS,
     REPEAT_SHARES,
 )
+from svsim.models.response.inputs import N_NUMBERS
 from svsim.models.response.watch import N_PHASES
 
 __all__ = ["ResponseNetwork", "Targets"]
@@ -73,21 +76,32 @@ class ResponseNetwork(nn.Module):
         self.third = nn.Parameter(torch.randn(members, hidden, N_OUTPUTS) * (0.3 / hidden**0.5))
         self.third_bias = nn.Parameter(torch.zeros(members, 1, N_OUTPUTS))
         self.skip = nn.Parameter(torch.zeros(columns, members * N_OUTPUTS))
+        self.by_chance = nn.Parameter(torch.zeros(N_NUMBERS, members * N_OUTPUTS))
         self.flag_play = nn.Parameter(torch.zeros(len(FLAG_OUTPUTS), N_PLAY_FEATURES))
         self.flag_like = nn.Parameter(torch.zeros(len(FLAG_OUTPUTS)))
         self.repeats = nn.Parameter(torch.tensor(PRIOR_REPEATS))
         self.register_buffer("shares", torch.tensor(REPEAT_SHARES), persistent=False)
         self.register_buffer("after_like", torch.tensor(AFTER_LIKE), persistent=False)
 
-    def forward(self, blocks: tuple[Tensor, Tensor, Tensor], repeats: Tensor) -> Tensor:
-        """(M, n, 13) outputs: log-hazards by phase, no play, flags as if there were no play and no like."""
+    def forward(self, blocks: tuple[Tensor, Tensor, Tensor], repeats: Tensor, chance: Tensor) -> Tensor:
+        """(M, n, 13) outputs: log-hazards by phase, no play, flags as if there were no play and no like.
+
+        Args:
+            blocks: Of user (n, U), video (n, V) and both (n, 4), standardised.
+            repeats: (n, 3).
+            chance: (n,) whether chance chose the video.
+        """
         config, x = self.config, torch.cat(blocks, dim=1)
         hidden = relu(x @ self.first + self.first_bias).view(len(x), config.members, -1).transpose(0, 1)
         hidden = dropout(hidden, config.dropout, self.training)
         hidden = relu(torch.baddbmm(self.second_bias, hidden, self.second))
         hidden = dropout(hidden, config.dropout, self.training)
         out = torch.baddbmm(self.third_bias, hidden, self.third)
-        out = out + (x @ self.skip).view(len(x), config.members, -1).transpose(0, 1)
+        around = x @ self.skip
+        rows = torch.nonzero(chance).squeeze(1)
+        if len(rows):
+            around = around.index_add(0, rows, blocks[1][rows, :N_NUMBERS] @ self.by_chance)
+        out = out + around.view(len(x), config.members, -1).transpose(0, 1)
         assert isinstance(self.shares, Tensor)
         tired = (repeats @ self.repeats).unsqueeze(1) * self.shares
         return torch.cat([out[..., :N_PHASES] + tired, out[..., N_PHASES:]], dim=-1)

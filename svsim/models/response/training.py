@@ -198,7 +198,7 @@ class _Trainer:
         inputs = [torch.from_numpy(np.ascontiguousarray(a)) for a in self.material.inputs(self.past, part, self.scales)]
         targets = _targets(self.material.targets(self.rows[part], self.baseline))
         weight = torch.from_numpy(self.weight[part] * self.resample[:, self.user[part]])
-        outputs = self.network((inputs[0], inputs[1], inputs[2]), inputs[3])
+        outputs = self.network((inputs[0], inputs[1], inputs[2]), inputs[3], inputs[4])
         found = {name: (each * weight).mean() for name, each in self.network.losses(outputs, targets).items()}
         # Members do not share weights: their losses are added.
         loss = self.config.members * torch.stack(list(found.values())).sum() + self.network.prior_loss() / len(
