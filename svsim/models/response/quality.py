@@ -3,8 +3,8 @@
     effect of v = Σ (y − ŷ) / (plays + m),   ŷ from duration, tab and chance alone (least squares)
 
 A video that chance showed has lower rates than one that a policy showed to those who would like it; what is left over after
-ŷ can be compared. Sums run over the training split; for rows of the training split itself over the users of the other folds,
-so that no row's feature holds its own label.
+ŷ can be compared. Sums and ŷ are those of the training split; for rows of the training split itself of the users of the
+other folds, so that no row's feature holds its own label.
 """
 
 from __future__ import annotations
@@ -50,7 +50,7 @@ class VideoEffects:
         rows = store.split_rows("train")
         events = store.events
         video = events["video"][rows]
-        left = _left_over(store, rows)
+        cell, signals = _cells(store, rows), _signals(store, rows)
         self._fold_of_user = (keyed_hash(np.arange(store.n_users + 1), FOLD_KEY) % np.uint64(FOLDS)).astype(np.int64)
         fold = self._fold_of_user[events["user"][rows]]
         self._kinds = {
@@ -59,23 +59,20 @@ class VideoEffects:
             "tag": (first_tags(store), int(first_tags(store).max(initial=0)) + 1),
         }
         # By whose: (folds + 1, ids, 1 + 3) plays and left-over sums; fold f leaves out the users of fold f, the last none.
-        self._sums: dict[str, Floats] = {}
+        self._sums = {
+            whose: np.empty((FOLDS + 1, size, 1 + len(OF)), dtype=np.float32)
+            for whose, (_, size) in self._kinds.items()
+        }
         self._plays = self._count_plays(video, fold, events["is_rand"][rows] > 0)
-        for whose, (kind, size) in self._kinds.items():
-            own = kind[video]
-            parts = np.zeros((FOLDS, size, 1 + len(OF)), dtype=np.float64)
-            for number in range(FOLDS):
-                chosen = fold == number
-                parts[number, :, 0] = np.bincount(own[chosen], minlength=size)
-                for column in range(len(OF)):
-                    weights = left[chosen, column]
-                    parts[number, :, 1 + column] = np.bincount(own[chosen], weights=weights, minlength=size)
-            sums = np.empty((FOLDS + 1, size, 1 + len(OF)), dtype=np.float32)
-            for number in range(FOLDS):
-                # Sums of the other folds, not the whole less the own: not even the last bit may tell.
-                sums[number] = sum(parts[other] for other in range(FOLDS) if other != number)
-            sums[FOLDS] = sum(parts[other] for other in range(FOLDS))
-            self._sums[whose] = sums
+        for number in range(FOLDS + 1):
+            # ŷ and sums of the other folds, not the whole less the own: not even the last bit may tell.
+            others = np.flatnonzero(fold != number)
+            left = _left_over(cell[others], signals[others])
+            for whose, (kind, size) in self._kinds.items():
+                own, sums = kind[video[others]], self._sums[whose][number]
+                sums[:, 0] = np.bincount(own, minlength=size)
+                for column, weights in enumerate(left.T, start=1):
+                    sums[:, column] = np.bincount(own, weights=weights, minlength=size)
 
     def _count_plays(self, video: Array, fold: Array, chance: Array) -> Floats:
         """(folds + 1, n_videos + 1, 2) ln(1 + plays) of the standard and of the random log; a fold's scaled to the whole."""
@@ -112,22 +109,30 @@ class VideoEffects:
         return found
 
 
-def _left_over(store: FeedStore, rows: Ints) -> Array:
-    """(n, 3) what training rows brought above what their duration, tab and exposure by chance would have."""
+def _cells(store: FeedStore, rows: Ints) -> Ints:
+    """(n,) cell of each row among chance × duration × tab."""
     events = store.events
-    kind = duration_class(events["duration_ms"][rows])
-    tab = np.minimum(events["tab"][rows], N_TABS - 1)
     chance = (events["is_rand"][rows] > 0).astype(np.int64)
-    # Three tables at once: chance × duration, and tab.
-    cell = (chance * N_CLASSES + kind) * N_TABS + tab
-    cells = 2 * N_CLASSES * N_TABS
-    signals = np.column_stack(
+    tab = np.minimum(events["tab"][rows], N_TABS - 1)
+    return np.asarray((chance * N_CLASSES + duration_class(events["duration_ms"][rows])) * N_TABS + tab)
+
+
+def _signals(store: FeedStore, rows: Ints) -> Array:
+    """(n, 3) what came of rows, in the order of `OF`."""
+    events = store.events
+    return np.column_stack(
         [
             events["is_click"][rows],
             np.nan_to_num(wtr(events["play_time_ms"][rows], events["duration_ms"][rows])),
             events["wtg_gain"][rows] > store.wtg.threshold,
         ]
     ).astype(np.float64)
+
+
+def _left_over(cell: Ints, signals: Array) -> Array:
+    """(n, 3) what rows brought above what their duration, tab and exposure by chance would have, fitted to them."""
+    # Three tables at once: chance × duration, and tab.
+    cells = 2 * N_CLASSES * N_TABS
     count = np.bincount(cell, minlength=cells).astype(np.float64)
     grid = np.arange(cells)
     design = np.concatenate(
