@@ -15,7 +15,7 @@ import numpy as np
 import numpy.typing as npt
 
 from svsim.agents.registry import make_agent
-from svsim.benchmark.reorder import Reordered, path_rows
+from svsim.benchmark.reorder import Reordered
 from svsim.benchmark.shard import episode_plan, make_environment
 from svsim.benchmark.spec import BenchmarkSpec
 from svsim.benchmark.statistics import Estimate, Panel, Resamples, interval
@@ -23,6 +23,7 @@ from svsim.data.store import FeedStore
 from svsim.names import DURATION, FEEDBACK, FLAGS, LOG_COLUMN_OF, PLAY_TIME
 from svsim.signals import aux, scalar_reward, wtr
 from svsim.world.files import open_world
+from svsim.world.matching import path_rows
 from svsim.world.presets import find_store
 from svsim.world.simulation import Path, simulate
 

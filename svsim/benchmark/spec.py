@@ -16,18 +16,22 @@ from svsim._version import __version__
 from svsim.agents.registry import make_agent, parse_agent
 from svsim.data.store import FeedStore
 from svsim.envs.feed_options import RETURN
-from svsim.errors import AgentError, OptionError
+from svsim.errors import AgentError, OptionError, RunError
 from svsim.names import SIGNALS
+from svsim.response.opening import TRUTH
 from svsim.signals import reward_weights
 from svsim.world.presets import find_store
 
-__all__ = ["ENVIRONMENTS", "RAILS", "BenchmarkSpec"]
+__all__ = ["ENVIRONMENTS", "RAILS", "REFUSED", "BenchmarkSpec"]
 
 ENVIRONMENTS = {"replay": "svsim/Replay-v0", "feed": "svsim/Feed-v0"}
 """Environments by their short name."""
 
 RAILS = {"replay": ("random", "popularity", "logged", "oracle"), "feed": ("random", "popularity", "oracle")}
-"""Agents that stand in every table, by environment; no log served what a feed serves."""
+"""Agents that stand in every table, by environment."""
+
+REFUSED = {"replay": (), "feed": ("logged",)}
+"""Agents that an environment does not take; no log served what a feed serves."""
 
 OF_ENVIRONMENT = {
     "replay": ("session_gap_minutes", "min_videos"),
@@ -100,6 +104,12 @@ class BenchmarkSpec:
         names = (*SIGNALS, RETURN) if self.env == "feed" else SIGNALS
         object.__setattr__(self, "reward_weights", reward_weights(self.reward_weights, names=names))
         object.__setattr__(self, "agents", tuple(self.agents))
+        for name in self.agents:
+            if name.partition("?")[0] in REFUSED[self.env]:
+                raise OptionError(
+                    f"expected agents that can play in a {self.env}, found {name!r}: no log served what a feed serves",
+                    where="--agents",
+                )
         if not self.all_agents:
             raise OptionError("expected at least one agent, found none", where="--agents")
 
@@ -157,11 +167,21 @@ class BenchmarkSpec:
         }
 
     def _response_fingerprint(self) -> str:
-        """Who answers, without its place: `truth`, or the hash of the run's weights."""
-        if self.response in (None, "truth"):
-            return "truth"
-        weights = Path(str(self.response)) / "model.safetensors"
-        return hashlib.sha256(weights.read_bytes()).hexdigest() if weights.is_file() else str(self.response)
+        """Who answers, without its place: `truth`, or the hash of the run's weights.
+
+        Raises:
+            RunError: There is no such run.
+        """
+        if self.response in (None, TRUTH):
+            return TRUTH
+        weights = sorted(Path(str(self.response)).glob("*.safetensors"))
+        if not weights:
+            raise RunError(
+                "expected a response model, found none",
+                where=str(self.response),
+                remedy="make one with `svsim train response`",
+            )
+        return hashlib.sha256(b"".join(file.read_bytes() for file in weights)).hexdigest()
 
     def json(self) -> bytes:
         """`content` as text."""

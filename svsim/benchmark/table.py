@@ -37,7 +37,8 @@ def _table(title: str, *columns: str) -> Table:
 
 
 def _engagement(records: list[dict[str, Any]]) -> Table:
-    names = ("wtr", "wtg", "aux", "watch_s", "length", "distinct_videos", "distinct_authors", "distinct_tags")
+    digits = {"wtr": 3, "wtg": 3, "aux": 3, "watch_s": 1, "length": 1}
+    digits |= {"distinct_videos": 0, "distinct_authors": 0, "distinct_tags": 0}
     table = _table(
         "Engagement: sums over an episode, mean over episodes",
         "agent", "reward [95 %]", "score [95 %]", "WTR", "WTG", "aux", "watch s", "steps", "videos",
@@ -49,7 +50,7 @@ def _engagement(records: list[dict[str, Any]]) -> Table:
             _name(record),
             _with_interval(metrics["reward"]),
             _with_interval(metrics["score"]) if "score" in metrics else "–",
-            *(_number(metrics[name]["mean"], 3 if name in ("wtr", "wtg", "aux") else 1) for name in names),
+            *(_number(metrics[name]["mean"], places) for name, places in digits.items()),
         )
     return table
 
@@ -94,6 +95,7 @@ def _notes(records: list[dict[str, Any]]) -> str:
     if first["skipped_sessions"]:
         served += f" ({first['skipped_sessions']:,} too short to be served)"
     notes = f"{first['env']}: {first['episodes']:,} episodes × {first['seeds']} seeds of {served}."
+    notes += " Videos, authors, tags: how many different ones a seed's episodes served."
     if any(record["privileged"] for record in records):
         notes += " * privileged: knows what no observation tells."
     return notes

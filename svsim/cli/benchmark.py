@@ -129,7 +129,7 @@ class Benchmark:
 
     def _spec(self) -> BenchmarkSpec:
         from svsim.agents.registry import ready_agents, split_names, trained_agents
-        from svsim.benchmark import BenchmarkSpec
+        from svsim.benchmark.spec import REFUSED, BenchmarkSpec
         from svsim.envs.feed_options import RETURN
         from svsim.names import SIGNALS
         from svsim.signals import reward_weights
@@ -137,7 +137,7 @@ class Benchmark:
         agents = split_names(self.agents)
         if "all" in agents:
             trained = [] if self.runs is None else trained_agents(self.runs)
-            every = [name for name in (*ready_agents(), *trained) if name not in agents]
+            every = [name for name in (*ready_agents(), *trained) if name not in (*agents, *REFUSED[self.env])]
             agents[agents.index("all") : agents.index("all") + 1] = every
         elif self.runs is not None:
             raise OptionError("expected all among --agents, since it joins them", where="--runs")

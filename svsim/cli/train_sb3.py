@@ -32,8 +32,8 @@ class Sb3:
     trained, frozen SASRec4SV."""
     trunk: Path | None = None
     """Folder of the SASRec4SV run, with --policy trunk."""
-    env: Literal["replay"] = "replay"
-    """The environment."""
+    env: Literal["replay", "feed"] = "replay"
+    """The environment: logged sessions, or a feed whose users a model answers for."""
     timesteps: int | None = None
     """Steps of all environments together; by default the preset's."""
     num_envs: int | None = None
@@ -42,16 +42,31 @@ class Sb3:
     """Of everything that is drawn."""
     candidates: int = 20
     """Videos on offer."""
-    horizon: int = 10
-    """Steps of an episode, at most."""
+    horizon: int | None = None
+    """Steps of an episode, at most; by default 10 in a replay, 100 in a feed."""
     history: int = 50
     """Past events that an observation shows."""
     session_gap: SessionGap = 30.0
-    """A longer pause ends a session; none takes all of a user's rows in the split."""
+    """Of a replay: a longer pause ends a session; none takes all of a user's rows in the split."""
     min_videos: int | None = None
-    """Shorter sessions are not served; by default the number of candidates."""
+    """Of a replay: shorter sessions are not served; by default the number of candidates."""
+    response: str | None = None
+    """Of a feed: truth, or the folder of `svsim train response`; by default the truth where the store has one."""
+    horizon_minutes: float | None = None
+    """Of a feed: minutes of an episode, in place of steps."""
+    pool: Literal["random", "train"] | None = None
+    """Of a feed: its videos, those of the random log or those of five training exposures; by default the former where
+    there are any."""
+    retrieval: Literal["uniform", "popularity"] = "uniform"
+    """Of a feed: how candidates are drawn."""
+    request_size: int = 1
+    """Of a feed: steps between two draws of candidates."""
+    sessions: int = 1
+    """Of a feed: sessions of an episode, at most."""
+    repeats: bool = False
+    """Of a feed: whether a video may be shown again."""
     reward_weights: str = "wtr=1,wtg=1,aux=1"
-    """Weight of each signal in the reward."""
+    """Weight of each signal in the reward; in a feed of several sessions of return too."""
     threads: int | None = None
     """Of torch; by default torch's own choice."""
 
@@ -62,7 +77,6 @@ class Sb3:
         from svsim.agents.sb3.config import preset
         from svsim.agents.sb3.training import train_sb3
         from svsim.benchmark.spec import ENVIRONMENTS
-        from svsim.signals import reward_weights
         from svsim.world import find_store
 
         if self.threads:
@@ -74,14 +88,7 @@ class Sb3:
             **{name: getattr(self, name) for name in ("timesteps", "num_envs") if getattr(self, name) is not None},
         }
         training = dataclasses.replace(preset(self.env, self.algo), **changes)
-        arguments = {
-            "candidates": self.candidates,
-            "horizon": self.horizon,
-            "history": self.history,
-            "session_gap_minutes": self.session_gap,
-            "min_videos": self.min_videos,
-            "reward_weights": reward_weights(self.reward_weights),
-        }
+        arguments = self._environment()
         store = find_store(self.store)
         with task_progress() as progress:
             train_sb3(store, self.out, training, arguments, env=ENVIRONMENTS[self.env], progress=progress)
@@ -91,3 +98,30 @@ class Sb3:
             f" mean reward of a validation episode {told['valid_reward']:.4f}",
             soft_wrap=True,
         )
+
+    def _environment(self) -> dict[str, Any]:
+        """The environment's arguments, but for store and split; checked as those of a benchmark."""
+        from svsim.benchmark.spec import BenchmarkSpec
+        from svsim.envs.feed_options import RETURN
+        from svsim.names import SIGNALS
+        from svsim.signals import reward_weights
+
+        spec = BenchmarkSpec(
+            env=self.env,
+            candidates=self.candidates,
+            horizon=self.horizon,
+            history=self.history,
+            session_gap_minutes=self.session_gap,
+            min_videos=self.min_videos,
+            response=self.response,
+            horizon_minutes=self.horizon_minutes,
+            pool=self.pool,
+            retrieval=self.retrieval,
+            request_size=self.request_size,
+            sessions=self.sessions,
+            repeats=self.repeats,
+            reward_weights=reward_weights(
+                self.reward_weights, names=(*SIGNALS, RETURN) if self.env == "feed" else SIGNALS
+            ),
+        )
+        return {name: value for name, value in spec.environment_arguments.items() if name != "split"}

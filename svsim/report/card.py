@@ -21,7 +21,10 @@ SHOWN = {"svsim.benchmark.policy_test:FeaturePolicy?feature=": "by ", "&sign=-1"
 
 def card_tables(card: Told) -> list[Table | str]:
     """The gates, the signals by protocol and log, watch times, leaving, policies."""
-    parts: list[Table | str] = [_gates(card), _signals(card), _watch(card), *_sessions(card["sessions"])]
+    parts: list[Table | str] = [_gates(card), _signals(card)]
+    if "truth" in card:
+        parts.append(_truth(card))
+    parts += [_watch(card), *_sessions(card["sessions"])]
     if "policies" in card:
         parts += _policies(card["policies"])
     judged = [gate for gate in card["gates"] if not gate["verdict"].startswith("not judged")]
@@ -75,6 +78,17 @@ def _signals(card: Told) -> Table:
     return table
 
 
+def _truth(card: Told) -> Table:
+    columns = ("log", "signal", "model's AUC", "truth's AUC", "model's log loss", "truth's", "correlation", "RMSE")
+    table = _table("Beside the truth of the world, same rows, running", *columns)
+    for log, signals in card["truth"].items():
+        for name, true in signals.items():
+            own = card["protocols"]["running"][log]["signals"][name]
+            values = (own["auc"], true["auc"], own["log_loss"], true["log_loss"], true["correlation"], true["rmse"])
+            table.add_row("both logs" if log == "all" else log, TITLES.get(name, name), *map(_number, values))
+    return table
+
+
 def _watch(card: Told) -> Table:
     table = _table("Watch time in seconds by duration: logged / model", "duration", "n", *QUANTILES)
     for row in card["watch_s"]:
@@ -91,15 +105,16 @@ def _sessions(told: Told) -> list[Table | str]:
     lengths = _table("Sessions", "", "n", "mean", "p10", "p25", "p50", "p75", "p90")
     for name, key, own in (
         ("length in videos", "length", told["length"]),
-        ("gap in hours", "gap_h", told.get("gap_h")),
+        ("gap in hours, training days", "gap_h", told.get("gap_h")),
     ):
         for source in ("logged", "model"):
             if own is None or source not in own:
                 continue
             values = own[source].get("quantiles", own[source]) if key == "length" else own[source]
             mean = own[source].get("mean") if key == "length" else None
-            n = own[source].get("n", own["n"])
-            lengths.add_row(f"{name}, {source}", f"{n:,}", _number(mean, 1), *(f"{v:.1f}" for v in values.values()))
+            n = own[source].get("n", own["n"]) if key == "length" else None
+            shown = (f"{v:.1f}" for v in values.values())
+            lengths.add_row(f"{name}, {source}", "" if n is None else f"{n:,}", _number(mean, 1), *shown)
     hazard = told["hazard"]
     groups = _table("P(leave) by tenths of the predicted", "", *(str(i + 1) for i in range(len(hazard["groups"]))))
     for name in ("predicted", "logged"):

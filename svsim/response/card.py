@@ -28,6 +28,7 @@ from svsim.models.response.material import Material
 from svsim.models.response.runs import ResponseRun
 from svsim.names import CLICK, COMMENT, FOLLOW, FORWARD, HATE, LIKE, LOG_COLUMN_OF, LONG_VIEW
 from svsim.response.sessions import session_fit
+from svsim.response.truth_card import true_probabilities
 from svsim.signals import binary_label, wtr
 
 __all__ = ["LEAST_ROWS", "make_card"]
@@ -85,6 +86,13 @@ def make_card(run: ResponseRun, store: FeedStore, *, progress: Progress | None =
             log: _judged_log(store, rows, labels, found, rates[protocol].get(RATES, {}), chosen, protocol)
             for log, chosen in logs.items()
         }
+    truth = true_probabilities(store, rows, (CLICK, LONG_VIEW, *RARE))
+    if truth is not None:
+        told["truth"] = {
+            log: _beside_truth(labels, running, truth, chosen)
+            for log, chosen in {"all": np.ones(len(rows), dtype=bool), "random": chance}.items()
+            if chosen.any()
+        }
     told["days"] = _days(store, rows, labels, running)
     told["watch_s"] = _watch_times(store, rows, material, run)
     tell("card, sessions", 0, None)
@@ -135,6 +143,22 @@ def _judged_log(
             signal["auc_rates"] = _number(auc(label, rates[name][chosen]))
         told["signals"][name] = signal
     told["rmse_wtr"] = _number(root_mean_square_error(labels["wtr"][chosen], found["wtr"][chosen]))
+    return told
+
+
+def _beside_truth(labels: dict[str, Array], found: dict[str, Array], truth: dict[str, Array], chosen: Array) -> Told:
+    """The truth's own scores, and how near the model comes to it."""
+    told: Told = {}
+    for name, values in truth.items():
+        label, true = labels[name][chosen], np.clip(values[chosen], 1e-7, 1 - 1e-7)
+        model = found[name][chosen].astype(np.float64)
+        told[name] = {
+            "expected": _number(true.mean()),
+            "auc": _number(auc(label, true)),
+            "log_loss": _number(-(label * np.log(true) + (1 - label) * np.log1p(-true)).mean()),
+            "correlation": _number(np.corrcoef(model, true)[0, 1]),
+            "rmse": _number(root_mean_square_error(true, model)),
+        }
     return told
 
 

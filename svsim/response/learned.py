@@ -41,7 +41,7 @@ from svsim.names import (
 )
 from svsim.response.pauses import median_pause_ms
 from svsim.response.protocol import Past, State
-from svsim.response.truth_videos import shortest_relevant_ms
+from svsim.response.relevance import shortest_relevant_ms
 from svsim.signals import aux
 
 __all__ = ["LearnedResponse", "open_learned"]

@@ -8,7 +8,7 @@ import numpy as np
 import numpy.typing as npt
 
 from svsim.data.store import FeedStore
-from svsim.models.response.leaving import FEATURES
+from svsim.models.response.leaving import FEATURES, GAP_PERCENTILES
 from svsim.models.response.leaving_rows import leaving_rows
 from svsim.models.response.material import Material
 from svsim.models.response.runs import ResponseRun
@@ -67,11 +67,13 @@ def session_fit(
             ],
         },
     }
-    gap = found.gap_h[np.isfinite(found.gap_h)]
-    if len(gap):
-        uniform = np.random.default_rng(SEED).random(len(gap))
-        drawn = leaving.gap_h(found.features[np.isfinite(found.gap_h)], uniform)
-        told["gap_h"] = {"n": len(gap), "logged": _quantiles(gap), "model": _quantiles(drawn)}
+    # Of the training days: a few days of test end most gaps too early.
+    if np.isfinite(leaving.gap_quantiles).all():
+        names = [f"p{p}" for p in GAP_PERCENTILES]
+        told["gap_h"] = {
+            source: dict(zip(names, values.tolist(), strict=True))
+            for source, values in zip(("logged", "model"), leaving.gap_quantiles, strict=True)
+        }
     told["length"] = {"n": len(lengths), "logged": {"mean": float(lengths.mean()), "quantiles": _quantiles(lengths)}}
     reason = f"not judged: the log's sessions hold {lengths.mean():.1f} videos on average, cut-outs of whole ones"
     if not whole:

@@ -17,13 +17,14 @@ import numpy.typing as npt
 from svsim.data.store import FeedStore
 from svsim.errors import DataError, OptionError
 from svsim.response.pauses import median_pause_ms
+from svsim.response.relevance import shortest_relevant_ms
 from svsim.world.constants import constants
 from svsim.world.files import open_world
 from svsim.world.hazard import KINK_MS, SHORT_MS, WatchHazard
 from svsim.world.response import CLICK_MS, LONG_MS, LONGEST_PLAY_MS
 from svsim.world.world import World
 
-__all__ = ["KNOTS", "MAIN_FEED", "Int", "Real", "TruthVideos", "get_videos", "shortest_relevant_ms"]
+__all__ = ["KNOTS", "MAIN_FEED", "Int", "Real", "TruthVideos", "get_videos"]
 
 Array = npt.NDArray[Any]
 Floats = npt.NDArray[np.float64]
@@ -122,25 +123,6 @@ def get_videos(store: FeedStore, pool: npt.ArrayLike | None = None) -> TruthVide
     if len(_cache) > _CACHED:
         _cache.popitem(last=False)
     return videos
-
-
-def shortest_relevant_ms(store: FeedStore, duration_ms: npt.NDArray[Any]) -> Floats:
-    """The least play time whose gain is relevant, which every longer one's is then too.
-
-    Args:
-        store: Whose fitted gain.
-        duration_ms: (P,) durations in ms; 0 has no gain.
-
-    Returns:
-        (P,) whole ms; inf where no play is long enough.
-    """
-    durations, place = np.unique(np.asarray(duration_ms, dtype=np.int64), return_inverse=True)
-    low, high = np.full(len(durations), -1), np.full(len(durations), int(LONGEST_PLAY_MS) + 1)
-    while (high - low > 1).any():
-        middle = (low + high) // 2
-        relevant = store.wtg.relevance(middle, durations) == 1
-        high, low = np.where(relevant, middle, high), np.where(relevant, low, middle)
-    return np.where(high > LONGEST_PLAY_MS, np.inf, high)[place]
 
 
 def _build(store: FeedStore, ids: Ints) -> TruthVideos:

@@ -8,13 +8,14 @@ import numpy as np
 import pytest
 
 from svsim.benchmark import BenchmarkSpec, run
-from svsim.benchmark.reorder import Reordered, path_rows
+from svsim.benchmark.reorder import Reordered
 from svsim.benchmark.replay_validity import AgentValidity, ReplayValidity, markdown, rank_correlation
 from svsim.benchmark.statistics import Estimate
 from svsim.data.store import FeedStore
 from svsim.errors import OptionError, StoreError
 from svsim.names import FEEDBACK, LOG_COLUMN_OF
 from svsim.world import PRESETS, Path, State, World, open_world, preset_store, simulate
+from svsim.world.matching import path_rows
 from svsim.world.state import MEMORY
 
 

@@ -12,8 +12,8 @@ from svsim.errors import DataError, OptionError
 from svsim.names import AUX, FEEDBACK, LOG_COLUMN_OF, WTG, WTR
 from svsim.response import EXPECTED, NOISE, Past, State
 from svsim.response.protocol import put_rows
+from svsim.response.relevance import shortest_relevant_ms
 from svsim.response.truth import TruthResponse
-from svsim.response.truth_videos import shortest_relevant_ms
 from svsim.signals import aux, wtr
 from svsim.world import State as WorldState
 from svsim.world import preset_store

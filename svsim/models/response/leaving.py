@@ -9,7 +9,7 @@ harmonics). A session ends where the next row is more than 30 minutes away.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Self
 
 import numpy as np
@@ -17,7 +17,7 @@ import numpy.typing as npt
 
 from svsim.models.response.inputs import clock
 
-__all__ = ["FEATURES", "LAST", "Leaving", "leaving_features", "repeated_shares"]
+__all__ = ["FEATURES", "GAP_PERCENTILES", "LAST", "Leaving", "leaving_features", "repeated_shares"]
 
 Array = npt.NDArray[Any]
 Floats = npt.NDArray[np.float64]
@@ -30,6 +30,7 @@ LAST = 10
 """Videos among which repetition is counted."""
 DISAPPOINTMENT_DECAY = 0.9
 RIDGE = 1.0
+GAP_PERCENTILES = (10, 25, 50, 75, 90)
 LEAST_GAP_H = 0.5 + 1 / 60
 
 
@@ -66,12 +67,14 @@ class Leaving:
         gap: (10,) of ln(gap in hours).
         gap_sd: σ.
         follows: (2,) share of videos after which the request goes on, where the session does: after no click, after one.
+        gap_quantiles: (2, 5) `GAP_PERCENTILES` of the gaps it was fitted to, and of those that the fit draws there.
     """
 
     leave: Floats
     gap: Floats
     gap_sd: float
     follows: Floats
+    gap_quantiles: Floats
 
     @classmethod
     def fit(cls, features: Floats, left: Array, gap_h: Array, goes_on: Array, click: Array) -> Self:
@@ -100,7 +103,12 @@ class Leaving:
             float(goes_on[stays & (click == value)].mean()) if (stays & (click == value)).any() else 0.0
             for value in (0, 1)
         ]
-        return cls(leave, gap.astype(np.float64), sd, np.array(follows))
+        fitted = cls(leave, gap.astype(np.float64), sd, np.array(follows), np.full((2, len(GAP_PERCENTILES)), np.nan))
+        if known.any():
+            drawn = fitted.gap_h(x, np.random.default_rng(0).random(len(x)))
+            quantiles = np.stack([np.percentile(values, GAP_PERCENTILES) for values in (gap_h[known], drawn)])
+            fitted = replace(fitted, gap_quantiles=quantiles)
+        return fitted
 
     def probability(self, features: Floats) -> Floats:
         """(n,) P(leave)."""

@@ -107,7 +107,7 @@ def fit_leaving(
     calibration: Calibration,
 ) -> Leaving:
     """Fit leaving and coming back to training rows."""
-    blank = Leaving(np.zeros(10), np.zeros(10), 1.0, np.zeros(2))
+    blank = Leaving(np.zeros(10), np.zeros(10), 1.0, np.zeros(2), np.zeros((2, 5)))
     parts = Parts(forward.scales, material.past.usual, baseline, flags, calibration, blank)
     expected = material.predictions(rows, "running", forward, parts)["wtr"]
     found = leaving_rows(material, rows, expected)

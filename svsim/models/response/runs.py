@@ -75,6 +75,7 @@ class Parts:
             "leaving.gap": self.leaving.gap,
             "leaving.gap_sd": np.array([self.leaving.gap_sd]),
             "leaving.follows": self.leaving.follows,
+            "leaving.gap_quantiles": self.leaving.gap_quantiles,
         }
 
     @classmethod
@@ -87,7 +88,13 @@ class Parts:
             PlayBaseline(a["baseline.first_second"], a["baseline.rate"]),
             WatchFlags(a["flags.click"], a["flags.long_view"]),
             Calibration(a["calibration.slope"], a["calibration.shift"]),
-            Leaving(a["leaving.leave"], a["leaving.gap"], float(a["leaving.gap_sd"][0]), a["leaving.follows"]),
+            Leaving(
+                a["leaving.leave"],
+                a["leaving.gap"],
+                float(a["leaving.gap_sd"][0]),
+                a["leaving.follows"],
+                a["leaving.gap_quantiles"],
+            ),
         )
 
 
