@@ -68,7 +68,7 @@ def preset(env: str, algo: str) -> SB3Training:
     """The preset of an algorithm for an environment.
 
     Args:
-        env: `replay`.
+        env: `replay` or `feed`.
         algo: Of `ALGORITHMS`.
 
     Raises:

@@ -38,10 +38,12 @@ from svsim.errors import OptionError, OutputError, RunError, TrainingError
 __all__ = ["action_scores", "learn", "train_sb3"]
 
 Progress = Callable[[str, int, int | None], None]
+Keys = np.ndarray[Any, np.dtype[np.uint64]]
 CLASSES = {"ppo": PPO, "maskable-ppo": MaskablePPO, "a2c": A2C, "dqn": MaskedDQN}
 STATE = "state.pt"
+REPLAY = "svsim/Replay-v0"
 EPISODES = 512
-"""Validation episodes, at most."""
+"""Validation episodes; in a replay at most as many as there are sessions."""
 
 
 def train_sb3(
@@ -50,7 +52,7 @@ def train_sb3(
     training: SB3Training,
     arguments: Mapping[str, Any],
     *,
-    env: str = "svsim/Replay-v0",
+    env: str = REPLAY,
     progress: Progress | None = None,
 ) -> Path:
     """Train a policy on a store's training split; what does best on the validation split is kept.
@@ -62,14 +64,15 @@ def train_sb3(
         out: Folder of the run.
         training: Algorithm, policy, hyperparameters.
         arguments: The environment's, without store and split.
-        env: Its id.
+        env: Its id: Replay-v0, or Feed-v0 with slots and no slates.
         progress: Told of steps.
 
     Returns:
         `out`.
 
     Raises:
-        OptionError: The algorithm does not take its options, or a split has no session.
+        OptionError: The algorithm does not take its options, the policies do not take the environment's actions, or a
+            split has no session.
         OutputError: The folder holds something else.
         TrainingError: The policy's outputs are no numbers any more.
     """
@@ -84,9 +87,30 @@ def train_sb3(
         ).unwrapped
         for split, rows in (("train", training.num_envs), ("valid", 64))
     }
-    manifest = {"env": env, "arguments": {**arguments}, "store": store.fingerprint}
-    learn(made["train"], made["valid"], out, training, manifest, store=store, progress=progress)  # type: ignore[arg-type]
+    told = {name: _named(value) for name, value in arguments.items()}
+    manifest = {"env": env, "arguments": told, "store": store.fingerprint}
+    train, valid = made["train"], made["valid"]
+    assert isinstance(train, BatchEnv)
+    assert isinstance(valid, BatchEnv)
+    keys = _judged_keys(env, valid.sessions)
+    learn(train, valid, out, training, manifest, store=store, keys=keys, progress=progress)
     return out
+
+
+def _judged_keys(env: str, sessions: int) -> Keys:
+    """(N,) keys of the validation episodes; a key decides the session (key modulo their number)."""
+    if env == REPLAY:
+        # A replayed session is always the same: each is played once.
+        return np.arange(min(sessions, EPISODES), dtype=np.uint64)
+    # In a feed they answer every episode anew: always as many, over all sessions alike.
+    return np.arange(EPISODES, dtype=np.uint64) * np.uint64(max(sessions, EPISODES)) // np.uint64(EPISODES)
+
+
+def _named(value: Any) -> Any:
+    """An argument as `config.json` keeps it: a path as text, a model of the users by its class."""
+    if isinstance(value, Path):
+        return str(value)
+    return value if value is None or isinstance(value, str | int | float | Mapping) else type(value).__qualname__
 
 
 def learn(
@@ -97,11 +121,18 @@ def learn(
     manifest: Mapping[str, Any],
     *,
     store: FeedStore | None = None,
+    keys: Keys | None = None,
     progress: Progress | None = None,
 ) -> None:
-    """Train a policy in one environment and judge it in another; see `train_sb3`."""
+    """Train a policy in one environment and judge it in another, in the episodes `keys` (N,); see `train_sb3`."""
     space = env.single_observation_space
     assert isinstance(space, gym.spaces.Dict)
+    if "candidates" not in space.spaces or not isinstance(env.single_action_space, gym.spaces.Discrete):
+        raise OptionError(
+            f"expected one of the candidates' slots as action, found {env.single_action_space}",
+            where="environment",
+            remedy='leave actions="slot" and slate_size=1',
+        )
     layout = Layout.of(space.spaces)
     told = json.loads(json.dumps({**manifest, "training": training.as_dict(), "layout": vars(layout)}))
     if _finished(out, told):
@@ -127,7 +158,8 @@ def learn(
         if not (out / CONFIG).exists():
             with as_output_error(out):
                 write_config(out, told)
-        watch = _Watch(out, judged, face, training, progress or (lambda *_: None))
+        keys = np.arange(EPISODES, dtype=np.uint64) if keys is None else keys
+        watch = _Watch(out, judged, keys, face, training, progress or (lambda *_: None))
         watch.resume(model)
         rest = training.timesteps - model.num_timesteps
         try:
@@ -173,9 +205,13 @@ def action_scores(policy: Any, observation: Mapping[str, np.ndarray[Any, Any]]) 
 class _Watch(BaseCallback):  # type: ignore[misc] # stable-baselines3 is not typed strictly
     """Plays the policy on the validation split now and then; keeps the best weights and what resuming needs."""
 
-    def __init__(self, out: Path, judged: BatchEnv, face: FeedVecEnv, training: SB3Training, tell: Progress) -> None:
+    def __init__(
+        self, out: Path, judged: BatchEnv, keys: Keys, face: FeedVecEnv, training: SB3Training, tell: Progress
+    ) -> None:
         super().__init__()
         self.out, self.judged, self.face, self.training, self.tell = out, judged, face, training, tell
+        # (M, B): what fills up the last turn comes from the first ones.
+        self.keys = np.resize(keys, (-(-len(keys) // judged.num_envs), judged.num_envs))
         self.every = max(1, training.timesteps // training.evaluations)
         self.history: list[dict[str, float]] = []
         self.next = self.every
@@ -214,20 +250,18 @@ class _Watch(BaseCallback):  # type: ignore[misc] # stable-baselines3 is not typ
     def play(self) -> float:
         """Mean reward of an episode over the validation split's sessions."""
         env, policy = self.judged, self.model.policy
-        count = min(env.sessions, EPISODES) if env.sessions > 1 else EPISODES
-        turns = -(-count // env.num_envs)
-        keys = np.resize(np.arange(count, dtype=np.uint64), (turns, env.num_envs))
-        observation, _ = env.reset(seed=0, options={"episodes": keys})
-        total = ended = 0.0
+        observation, _ = env.reset(seed=0, options={"episodes": self.keys})
+        total, left = 0.0, np.full(env.num_envs, len(self.keys))
         with _evaluating(policy):
-            while ended < turns * env.num_envs:
+            while left.any():
                 scores = action_scores(policy, self.face.flat(observation))
                 observation, _, terminated, truncated, infos = env.step(greedy(scores, observation["action_mask"]))
-                over = terminated | truncated
+                # A row whose episodes were short plays on, uncounted, until the others are through.
+                over = (terminated | truncated) & (left > 0)
                 if over.any():
                     total += float(infos["final_info"]["episode_metrics"]["reward"][over].sum())
-                    ended += float(over.sum())
-        return total / ended
+                    left -= over
+        return total / self.keys.size
 
     def resume(self, model: Any) -> None:
         """Go on from the last evaluation, if there was one."""

@@ -45,7 +45,10 @@ POLICIES = (
 )
 """Rails, bandits that learn as they go, a re-ranker, and simple rules, some of them bad on purpose."""
 EPISODES, SEEDS = 400, 2
-REPLAY = {"candidates": 5, "horizon": 5}
+REPLAY: Told = {"env": "replay", "candidates": 5, "horizon": 5}
+CUT_OUTS: Told = {"env": "replay", "candidates": 5, "horizon": 3, "session_gap_minutes": None}
+"""Of a log whose sessions are too short for that, as KuaiRand-Pure's are."""
+FEWEST_SESSIONS = 200
 
 
 class FeaturePolicy(ScoringAgent):
@@ -92,7 +95,8 @@ def policy_test(
         Kendall's τ and regret of each simulator against the truth, or against the replay where there is no truth.
     """
     feed: Told = {"env": "feed", "horizon": horizon}
-    environments = {"learned": {**feed, "response": str(response)}, "replay": {"env": "replay", **REPLAY}}
+    enough = int((store.sessions("test").length >= REPLAY["candidates"]).sum()) >= FEWEST_SESSIONS
+    environments = {"learned": {**feed, "response": str(response)}, "replay": REPLAY if enough else CUT_OUTS}
     if (store.path / TRUTH_FILE).is_file():
         environments["truth"] = {**feed, "response": "truth"}
     values: dict[str, dict[str, Told]] = {name: {} for name in policies}

@@ -309,7 +309,9 @@ class LearnedResponse:
         )
 
     def leave_probability(self, state: State) -> Floats:
-        """(B,) P(leave); see `ResponseModel.leave_probability`."""
+        """(B,) P(leave); 0 where the log's sessions are cut-outs. See `ResponseModel.leave_probability`."""
+        if not self.parts.leaving.whole:
+            return np.zeros(len(state["time_ms"]))
         probability = self.parts.leaving.probability(self._leaving(state))
         return np.where(state["sums"][:, SESSION, 0] > 0, probability, 0.0)
 

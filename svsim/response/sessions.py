@@ -23,8 +23,6 @@ Told = dict[str, Any]
 SESSIONS, LONGEST = 2_000, 1_000
 VIDEOS = 5_000
 QUANTILES = (10, 25, 50, 75, 90)
-WHOLE_SESSION = 5.0
-"""Mean length from which a log's sessions count as whole: KuaiRand-Pure's are cut-outs of one or two videos."""
 LARGEST_OFF, LARGEST_LENGTH_OFF = 0.1, 0.2
 GROUPS = 10
 SEED = 0
@@ -46,7 +44,6 @@ def session_fit(
     found = leaving_rows(material, rows, expected_wtr)
     hazard = leaving.probability(found.features)
     lengths = store.sessions("test").length
-    whole = len(lengths) > 0 and lengths.mean() >= WHOLE_SESSION
     order = np.argsort(hazard, kind="stable")
     told: Told = {
         "formula": "logit P(leave after a video) = β·f; ln(gap in hours) = γ·f + σ ε",
@@ -75,8 +72,8 @@ def session_fit(
             for source, values in zip(("logged", "model"), leaving.gap_quantiles, strict=True)
         }
     told["length"] = {"n": len(lengths), "logged": {"mean": float(lengths.mean()), "quantiles": _quantiles(lengths)}}
-    reason = f"not judged: the log's sessions hold {lengths.mean():.1f} videos on average, cut-outs of whole ones"
-    if not whole:
+    reason = f"not judged: sessions of {lengths.mean():.1f} videos are cut-outs"
+    if not leaving.whole:
         told["gates"] = [
             _gate(name, None, None, len(lengths), reason) for name in ("leaving, mean hazard", "session length")
         ]

@@ -17,7 +17,7 @@ import numpy.typing as npt
 
 from svsim.models.response.inputs import clock
 
-__all__ = ["FEATURES", "GAP_PERCENTILES", "LAST", "Leaving", "leaving_features", "repeated_shares"]
+__all__ = ["FEATURES", "GAP_PERCENTILES", "LAST", "WHOLE_SESSION", "Leaving", "leaving_features", "repeated_shares"]
 
 Array = npt.NDArray[Any]
 Floats = npt.NDArray[np.float64]
@@ -30,6 +30,8 @@ LAST = 10
 """Videos among which repetition is counted."""
 DISAPPOINTMENT_DECAY = 0.9
 RIDGE = 1.0
+WHOLE_SESSION = 5.0
+"""Mean length from which a log's sessions count as whole: KuaiRand-Pure's are cut-outs of one or two videos."""
 GAP_PERCENTILES = (10, 25, 50, 75, 90)
 LEAST_GAP_H = 0.5 + 1 / 60
 
@@ -68,6 +70,7 @@ class Leaving:
         gap_sd: σ.
         follows: (2,) share of videos after which the request goes on, where the session does: after no click, after one.
         gap_quantiles: (2, 5) `GAP_PERCENTILES` of the gaps it was fitted to, and of those that the fit draws there.
+        whole: Whether the log's sessions are whole; of cut-outs nobody can tell when users left.
     """
 
     leave: Floats
@@ -75,6 +78,7 @@ class Leaving:
     gap_sd: float
     follows: Floats
     gap_quantiles: Floats
+    whole: bool = True
 
     @classmethod
     def fit(cls, features: Floats, left: Array, gap_h: Array, goes_on: Array, click: Array) -> Self:
@@ -103,7 +107,9 @@ class Leaving:
             float(goes_on[stays & (click == value)].mean()) if (stays & (click == value)).any() else 0.0
             for value in (0, 1)
         ]
-        fitted = cls(leave, gap.astype(np.float64), sd, np.array(follows), np.full((2, len(GAP_PERCENTILES)), np.nan))
+        blank = np.full((2, len(GAP_PERCENTILES)), np.nan)
+        whole = bool(left.mean() <= 1 / WHOLE_SESSION)
+        fitted = cls(leave, gap.astype(np.float64), sd, np.array(follows), blank, whole)
         if known.any():
             drawn = fitted.gap_h(x, np.random.default_rng(0).random(len(x)))
             quantiles = np.stack([np.percentile(values, GAP_PERCENTILES) for values in (gap_h[known], drawn)])

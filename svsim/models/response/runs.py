@@ -75,6 +75,7 @@ class Parts:
             "leaving.gap": self.leaving.gap,
             "leaving.gap_sd": np.array([self.leaving.gap_sd]),
             "leaving.follows": self.leaving.follows,
+            "leaving.whole": np.array([self.leaving.whole]),
             "leaving.gap_quantiles": self.leaving.gap_quantiles,
         }
 
@@ -94,6 +95,7 @@ class Parts:
                 float(a["leaving.gap_sd"][0]),
                 a["leaving.follows"],
                 a["leaving.gap_quantiles"],
+                bool(a["leaving.whole"][0]),
             ),
         )
 
