@@ -127,5 +127,7 @@ def _rankings(values: dict[str, dict[str, Told]], judge: str) -> dict[str, Told]
             regret = (float(true.max()) - float(true[found.argmax()])) / spread if spread > 0 else 0.0
             entry = told.setdefault(where, {"against": judge, "policies": len(true)})
             name = "episode" if measure == "mean" else "step"
-            entry[name] = {"kendall_tau": float(kendalltau(found, true).statistic), "regret": regret}
+            tau = float(kendalltau(found, true).statistic)
+            # Where all are worth the same, nothing is ranked.
+            entry[name] = {"kendall_tau": tau if np.isfinite(tau) else 0.0, "regret": regret}
     return told
