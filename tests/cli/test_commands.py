@@ -50,7 +50,8 @@ def test_json_is_one_document(capsys: pytest.CaptureFixture[str], standin_files:
     printed = json.loads(run(capsys, "benchmark", "--out", tmp_path / "b", *arguments)[1])
     assert printed == json.loads((tmp_path / "b" / "results.json").read_text())
     assert {agent["name"] for agent in json.loads(run(capsys, "agents", "--json")[1])} >= {"random", "linucb"}
-    assert json.loads(run(capsys, "envs", "--json")[1])[0]["id"] == "svsim/Replay-v0"
+    listed = json.loads(run(capsys, "envs", "--json")[1])
+    assert [env["id"] for env in listed] == ["svsim/Feed-v0", "svsim/Replay-v0"]
 
 
 def test_lists(capsys: pytest.CaptureFixture[str]) -> None:
@@ -61,7 +62,7 @@ def test_lists(capsys: pytest.CaptureFixture[str]) -> None:
         "user-group", "provider-exposure", "explore", "sasrec4sv?run=…", "ppo?run=…", "maskable-ppo?run=…", "a2c?run=…",
         "dqn?run=…",
     ]  # fmt: skip
-    assert run(capsys, "envs")[1].startswith("svsim/Replay-v0")
+    assert [line.split()[0] for line in run(capsys, "envs")[1].splitlines()] == ["svsim/Feed-v0", "svsim/Replay-v0"]
     assert run(capsys, "--version") == (0, f"svsim {__version__}\n", "")
 
 
