@@ -33,7 +33,7 @@ class Response:
     weights: Literal["none", "propensity"] = "none"
     """propensity weighs rows of the standard log by their odds of having been shown by chance; needs a random log."""
     rows: int = 5_000_000
-    """Training rows at most: those of users chosen by a hash, whole."""
+    """Training rows at most: those of the first users, whole."""
     epochs: int = 10
     """At most."""
     learning_rate: float = 4e-3

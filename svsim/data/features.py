@@ -9,7 +9,7 @@ shows the feedback that it will get.
 from __future__ import annotations
 
 import datetime as dt
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 import numpy as np
@@ -234,10 +234,11 @@ def _candidate_table(
     return _stacked(columns, candidate_feature_names(store))
 
 
-def _training_sums(store: FeedStore, user: Array, in_training: Array) -> list[tuple[Array, dict[str, Array]]]:
+def _training_sums(store: FeedStore, user: Array, in_training: Array) -> Iterator[tuple[Array, dict[str, Array]]]:
     """(indices into rows, sums by video to use for them): the store's own, or those of the other folds' users."""
     whole = {name: store.videos[f"train_{name}"] for name in ("exposures", "click", "long_view", "wtr", "wtg", "aux")}
-    parts = [(np.flatnonzero(~in_training), whole)]
+    if not in_training.all():
+        yield np.flatnonzero(~in_training), whole
     if in_training.any():
         # Sums of the other folds, not the whole less the own fold: not even the last bit may tell what the fold's users did.
         fold_of_user = (keyed_hash(np.arange(store.n_users + 1), 0xF01D) % np.uint64(FOLDS)).astype(np.int64)
@@ -248,8 +249,9 @@ def _training_sums(store: FeedStore, user: Array, in_training: Array) -> list[tu
         for fold in range(FOLDS):
             others = [by_fold[other] for other in range(FOLDS) if other != fold]
             rest = {name: np.sum([sums[name] for sums in others], axis=0) for name in whole}
-            parts.append((np.flatnonzero(in_training & (row_fold == fold)), rest))
-    return [part for part in parts if len(part[0])]
+            rows = np.flatnonzero(in_training & (row_fold == fold))
+            if len(rows):
+                yield rows, rest
 
 
 def _sums_of(store: FeedStore, rows: Array) -> dict[str, Array]:

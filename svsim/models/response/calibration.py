@@ -54,7 +54,8 @@ class Calibration:
         slope, shift = np.ones(outputs.shape[1]), np.zeros((2, outputs.shape[1]))
         played = ended >= 0
         for p in range(N_PHASES):
-            rows = lived[:, p] > 0
+            # Where a phase begins a play may end, before it has lived through anything of it.
+            rows = (lived[:, p] > 0) | (ended == p)
             slope[p], shift[:, p] = _fit(
                 outputs[rows, p].astype(np.float64), kind[rows], (ended[rows] == p).astype(np.float64), lived[rows, p]
             )

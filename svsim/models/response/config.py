@@ -55,7 +55,7 @@ class ResponseTraining:
     average: float = 0.995
     """Decay of an exponential mean of the weights that is validated and kept."""
     rows: int = 5_000_000
-    """Training rows at most: those of users chosen by a hash, whole."""
+    """Training rows at most: those of the first users, whole."""
     weights: Literal["none", "propensity"] = "none"
     """`propensity` weighs rows of the standard log by their odds of having been shown by chance, so that both logs speak of
     the pool's videos; needs a random log."""

@@ -323,8 +323,10 @@ class Log:
         end, session = self.visible(rows, protocol)
         user = events["user"][rows].astype(np.int64)
         kinds = np.empty((len(rows), 2, 2), dtype=np.float32)
-        for number, kind in enumerate((self.source.tag[events["video"]], duration_class(events["duration_ms"]))):
-            kinds[:, number] = np.stack(self.past.excess(kind, kind[rows], user, end), axis=1)
+        span = slice(self.past.first, self.past.last)
+        of_span = (self.source.tag[events["video"][span]], duration_class(events["duration_ms"][span]))
+        for number, kind in enumerate(of_span):
+            kinds[:, number] = np.stack(self.past.excess(kind, kind[rows - self.past.first], user, end), axis=1)
         first = self.store.users["first_event"][user]
         last = np.where(end > first, events["time_ms"][np.maximum(end - 1, 0)], 0)
         opened = np.where(session < end, events["time_ms"][np.minimum(session, rows)], events["time_ms"][rows])
@@ -348,7 +350,9 @@ class Log:
 
     def videos(self, rows: Ints) -> Floats:
         """The video block of rows, as other users made the rates."""
-        return self.source.videos(self.store.events["video"][rows].astype(np.int64), self.past.shown[rows])
+        return self.source.videos(
+            self.store.events["video"][rows].astype(np.int64), self.past.shown[rows - self.past.first]
+        )
 
     def repeats(self, rows: Ints) -> Floats:
         """(n, 3) what was shown before in the session, requests' own earlier rows among it: no feedback is read."""

@@ -34,11 +34,12 @@ class Material:
     Args:
         store: Whose events.
         usual: What usually comes of a video; None fits it to the training split.
+        span: First row, and the one past the last, of the users that are gathered; None: all.
     """
 
-    def __init__(self, store: FeedStore, usual: Usual | None = None) -> None:
+    def __init__(self, store: FeedStore, usual: Usual | None = None, span: tuple[int, int] | None = None) -> None:
         self.store = store
-        self.past = PastSums(store, usual)
+        self.past = PastSums(store, usual, span)
         self.source = Source(store, self.past.effects)
         self.log = Log(store, self.source, self.past)
 

@@ -22,7 +22,7 @@ import numpy.typing as npt
 from svsim.data.features import candidate_features
 from svsim.data.store import FeedStore
 from svsim.models.response.kinds import N_DURATIONS, duration_class, first_tags
-from svsim.models.response.quality import VideoEffects
+from svsim.models.response.quality import EFFECTS, VideoEffects
 from svsim.models.response.usual import SIGNALS, Usual
 from svsim.names import CANDIDATE_FEATURES, LOG_COLUMN_OF
 from svsim.signals import aux, wtr
@@ -69,23 +69,29 @@ def session_starts(store: FeedStore) -> Ints:
 
 
 class PastSums:
-    """Sums over the past of any row of a store's events.
+    """Sums over the past of a store's events.
 
     Args:
         store: Whose events.
-        usual: What usually comes of a video; None fits it to the store's training split.
+        usual: What usually comes of a video; None fits it to the span's training rows.
+        span: First row, and the one past the last, of the users whose past is held; None: all. Rows of others may not be
+            asked for.
     """
 
-    def __init__(self, store: FeedStore, usual: Usual | None = None) -> None:
+    def __init__(self, store: FeedStore, usual: Usual | None = None, span: tuple[int, int] | None = None) -> None:
         self.store, self._usual = store, usual
+        self.first, self.last = span or (0, store.n_events)
         self.tag = first_tags(store)
         self.n_tags = int(self.tag.max(initial=0)) + 1
 
     @cached_property
     def shown(self) -> npt.NDArray[np.float32]:
-        """(n_events, C + 11) candidate features and effects of each event's video, as users of other folds made them."""
-        shown = candidate_features(self.store, np.arange(self.store.n_events))[:, : len(CANDIDATE_FEATURES)]
-        return np.concatenate([shown, self.effects.of_events()], axis=1)
+        """(span, C + 11) candidate features and effects of each event's video, as users of other folds made them."""
+        rows = np.arange(self.first, self.last)
+        shown = np.empty((len(rows), len(CANDIDATE_FEATURES) + len(EFFECTS)), dtype=np.float32)
+        shown[:, : len(CANDIDATE_FEATURES)] = candidate_features(self.store, rows)[:, : len(CANDIDATE_FEATURES)]
+        shown[:, len(CANDIDATE_FEATURES) :] = self.effects.of_events(rows)
+        return shown
 
     @cached_property
     def effects(self) -> VideoEffects:
@@ -97,20 +103,25 @@ class PastSums:
         """What usually comes of a video: the one given, else fitted to the training split."""
         if self._usual is not None:
             return self._usual
+        train = self._training()
+        shown, kind, tab, chance = (values[train - self.first] for values in self._circumstances())
+        habits = self.plain[train - self.first].mean(axis=0, dtype=np.float64)
+        return Usual.fit(shown, kind, tab, chance, self._signals(train), habits)
+
+    def _training(self) -> Ints:
         train = self.store.split_rows("train")
-        shown, kind, tab, chance = (values[train] for values in self._circumstances())
-        return Usual.fit(shown, kind, tab, chance, self._signals(train))
+        return np.asarray(train[(train >= self.first) & (train < self.last)])
 
     @cached_property
     def events(self) -> npt.NDArray[np.float32]:
-        """(n_events, 7) what each event counts with."""
-        rows = np.arange(self.store.n_events)
+        """(span, 7) what each event counts with."""
+        rows = np.arange(self.first, self.last)
         return above(self._signals(rows), self.usual(*self._circumstances()))
 
     def _circumstances(self) -> tuple[Array, Array, Array, Array]:
-        events = self.store.events
-        kind = duration_class(events["duration_ms"])
-        return self.shown, kind, np.asarray(events["tab"]), np.asarray(events["is_rand"]) > 0
+        span, events = slice(self.first, self.last), self.store.events
+        kind = duration_class(events["duration_ms"][span])
+        return self.shown, kind, np.asarray(events["tab"][span]), np.asarray(events["is_rand"][span]) > 0
 
     def _signals(self, rows: Array) -> Array:
         events = self.store.events
@@ -122,9 +133,9 @@ class PastSums:
 
     @cached_property
     def plain(self) -> npt.NDArray[np.float32]:
-        """(n_events, 5) what events brought as it is, and whether outside the main feed: see `HABITS`."""
-        rows = np.arange(self.store.n_events)
-        other = np.asarray(self.store.events["tab"]) != MAIN_TAB
+        """(span, 5) what events brought as it is, and whether outside the main feed: see `HABITS`."""
+        rows = np.arange(self.first, self.last)
+        other = np.asarray(self.store.events["tab"][self.first : self.last]) != MAIN_TAB
         return np.column_stack([self._signals(rows)[:, : len(HABITS) - 1], other]).astype(np.float32)
 
     # --- of many rows at once -----------------------------------------------------------------------------------------
@@ -139,7 +150,8 @@ class PastSums:
         """
         x = self.events
         total = np.concatenate([np.zeros((1, x.shape[1])), np.cumsum(x, axis=0, dtype=np.float64)])
-        first = self.store.users["first_event"][user]
+        first = self.store.users["first_event"][user] - self.first
+        end, session = end - self.first, session - self.first
         found = np.empty((len(end), len(SCALES), x.shape[1]), dtype=np.float32)
         found[:, 0] = total[end] - total[np.minimum(first, end)]
         found[:, SESSION] = total[end] - total[np.minimum(np.maximum(session, first), end)]
@@ -159,15 +171,15 @@ class PastSums:
             end: (n,) only events before this row.
         """
         x = self.plain
-        first = self.store.users["first_event"][user]
-        end = np.maximum(end, first)
+        first = self.store.users["first_event"][user] - self.first
+        end = np.maximum(end - self.first, first)
         count = (end - first).astype(np.float64)[:, None]
         total = np.concatenate([np.zeros((1, x.shape[1])), np.cumsum(x, axis=0, dtype=np.float64)])
         life = total[end] - total[first]
         del total
         faded = np.where(count > 0, self._faded(SLOW, x)[np.maximum(end - 1, 0)], 0.0)
         weight = (1 - SLOW**count) / (1 - SLOW)
-        mean = self.habit_mean
+        mean = self.usual.habits
         return np.stack(
             [
                 (life + HABIT_PSEUDO * mean) / (count + HABIT_PSEUDO),
@@ -176,19 +188,15 @@ class PastSums:
             axis=1,
         ).astype(np.float32)
 
-    @cached_property
-    def habit_mean(self) -> Floats:
-        """(5,) the population's, over the training split."""
-        return np.asarray(self.plain[self.store.split_rows("train")].mean(axis=0, dtype=np.float64))
-
     def _faded(self, decay: float, x: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
-        """(n_events, F) decaying sums up to each event, this one with weight one."""
+        """(span, F) decaying sums up to each event, this one with weight one."""
         from scipy.signal import lfilter
 
         users = self.store.users
         out = np.empty_like(x)
-        first, count = users["first_event"], users["n_events"]
-        for start, n in zip(first[count > 0].tolist(), count[count > 0].tolist(), strict=True):
+        first, count = users["first_event"] - self.first, users["n_events"]
+        held = (count > 0) & (first >= 0) & (first < len(x))
+        for start, n in zip(first[held].tolist(), count[held].tolist(), strict=True):
             out[start : start + n] = lfilter([1.0], [1.0, -decay], x[start : start + n], axis=0)
         return out
 
@@ -196,14 +204,15 @@ class PastSums:
         """Events and summed excess of the ratio among a user's past events of one kind.
 
         Args:
-            kind: (n_events,) kind of each event.
+            kind: (span,) kind of each event.
             asked: (n,) kind that is asked for.
             user: (n,) dense ids.
             end: (n,) only events before this row.
         """
         kinds = int(max(kind.max(initial=0), asked.max(initial=0))) + 1
-        rows, size = np.arange(self.store.n_events), np.int64(self.store.n_events + 1)
-        group = self.store.events["user"].astype(np.int64) * kinds + kind
+        span, size = slice(self.first, self.last), np.int64(self.store.n_events + 1)
+        rows = np.arange(self.first, self.last)
+        group = self.store.events["user"][span].astype(np.int64) * kinds + kind
         order = np.argsort(group, kind="stable")
         key = group[order] * size + rows[order]
         total = np.concatenate([[0.0], np.cumsum(self.events[order, RATIO], dtype=np.float64)])
@@ -227,7 +236,7 @@ class PastSums:
         owner = np.repeat(b, count)
         back = np.repeat(np.cumsum(count), count) - np.arange(count.sum()) - 1
         index = event[owner] - 1 - back
-        x = self.events[index].astype(np.float64)
+        x = self.events[index - self.first].astype(np.float64)
         for number in range(SESSION):
             weight = DECAY[number] ** back
             near = weight > FORGOTTEN
@@ -242,10 +251,10 @@ class PastSums:
             for column, weights in enumerate((np.ones(len(index)), x[:, RATIO])):
                 sums = np.bincount(owner * width + kind, weights=weights, minlength=rows * width)
                 memory.by_kind[..., column] += sums.reshape(rows, width)
-        plain = self.plain[index].astype(np.float64)
+        plain = self.plain[index - self.first].astype(np.float64)
         for number, weight in enumerate((np.ones(len(back)), SLOW**back)):
             seen = np.bincount(owner, weights=weight, minlength=rows)
-            for column, mean in enumerate(self.habit_mean.tolist()):
+            for column, mean in enumerate(self.usual.habits.tolist()):
                 sums = np.bincount(owner, weights=weight * plain[:, column], minlength=rows)
                 memory.habits[:, number, column] = (sums + HABIT_PSEUDO * mean) / (seen + HABIT_PSEUDO)
         last = np.maximum(event - 1, 0)

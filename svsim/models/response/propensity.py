@@ -56,7 +56,7 @@ def _features(material: Material, past: Past) -> npt.NDArray[Any]:
     events = material.store.events
     return np.column_stack(
         [
-            material.past.shown[past.rows],
+            material.past.shown[past.rows - material.past.first],
             np.log1p(past.sums[:, :, 0]),
             past.sums[:, 0, 1] / (past.sums[:, 0, 0] + 10),
             events["tab"][past.rows],

@@ -88,12 +88,12 @@ class VideoEffects:
         plays[FOLDS] = np.log1p(parts.sum(axis=0))
         return plays
 
-    def of_events(self) -> Floats:
-        """(n_events, 11) float32 in the order of `EFFECTS`, for every row of the log."""
+    def of_events(self, rows: Ints) -> Floats:
+        """(n, 11) float32 in the order of `EFFECTS`, for rows of the log."""
         events = self.store.events
-        in_training = np.asarray(events["split"]) == SPLIT_CODES["train"]
-        fold = np.where(in_training, self._fold_of_user[events["user"]], FOLDS)
-        return self._effects(np.asarray(events["video"]), fold)
+        in_training = events["split"][rows] == SPLIT_CODES["train"]
+        fold = np.where(in_training, self._fold_of_user[events["user"][rows]], FOLDS)
+        return self._effects(events["video"][rows], fold)
 
     def of_videos(self, video: Ints) -> Floats:
         """(n, 11) float32 in the order of `EFFECTS`, as the whole training split knows them."""

@@ -65,6 +65,7 @@ class Parts:
         return {
             **scales,
             "usual.weight": self.usual.weight,
+            "usual.habits": self.usual.habits,
             "baseline.first_second": self.baseline.first_second,
             "baseline.rate": self.baseline.rate,
             "flags.click": self.flags.click,
@@ -85,7 +86,7 @@ class Parts:
         a = arrays
         return cls(
             Scales(**{name.removeprefix("scales."): value for name, value in a.items() if name.startswith("scales.")}),
-            Usual(a["usual.weight"]),
+            Usual(a["usual.weight"], a["usual.habits"]),
             PlayBaseline(a["baseline.first_second"], a["baseline.rate"]),
             WatchFlags(a["flags.click"], a["flags.long_view"]),
             Calibration(a["calibration.slope"], a["calibration.shift"]),

@@ -116,9 +116,10 @@ class _Trainer:
     ) -> None:
         self.store, self.out, self.config, self.training, self.tell = store, out, config, training, tell
         tell("features", 0, None)
-        self.material = Material(store)
-        self.rows = _chosen(store, training)
-        self.valid_rows = store.split_rows("valid")[:: max(1, len(store.split_rows("valid")) // VALID_ROWS)]
+        span = _span(store, training.rows)
+        self.material = Material(store, span=span)
+        train, valid = (_within(store.split_rows(split), span) for split in ("train", "valid"))
+        self.rows, self.valid_rows = train, valid[:: max(1, len(valid) // VALID_ROWS)]
         self.past = self.material.log.past_of(self.rows, "training")
         self.valid_past = self.material.log.past_of(self.valid_rows, "running")
         self.scales = self.material.fit_scales(self.past)
@@ -306,17 +307,24 @@ class _Trainer:
             (self.out / STATE).unlink(missing_ok=True)
 
 
-def _chosen(store: FeedStore, training: ResponseTraining) -> npt.NDArray[np.int64]:
-    """Training rows: all, or those of as many users as make up the number asked for."""
-    rows = store.split_rows("train")
-    if len(rows) <= training.rows:
-        return rows
-    user = store.events["user"][rows]
-    count = np.bincount(user, minlength=store.n_users + 1)
-    order = np.argsort(keyed_hash(np.arange(len(count)), 0x5EED))
-    chosen = np.zeros(len(count), dtype=bool)
-    chosen[order[np.cumsum(count[order]) <= training.rows]] = True
-    return np.asarray(rows[chosen[user]])
+def _span(store: FeedStore, most: int) -> tuple[int, int]:
+    """First row, and the one past the last, of the first users, as many as make up the training rows asked for.
+
+    Ids tell nothing of a user, so the first are as good as any; the rows of the others need not be gathered.
+    """
+    train = store.split_rows("train")
+    if len(train) <= most:
+        return 0, store.n_events
+    owners = np.asarray(store.events["user"][train])
+    last = int(owners[most])
+    users = store.users
+    if last > owners[0]:
+        return 0, int(users["first_event"][last])
+    return 0, int(users["first_event"][last] + users["n_events"][last])
+
+
+def _within(rows: npt.NDArray[np.int64], span: tuple[int, int]) -> npt.NDArray[np.int64]:
+    return np.asarray(rows[(rows >= span[0]) & (rows < span[1])])
 
 
 def _targets(arrays: dict[str, Array]) -> Targets:

@@ -33,12 +33,18 @@ BLOCK = 1 << 18
 
 @dataclass(frozen=True)
 class Usual:
-    """Coefficients (F, 6), a column for each of `SIGNALS`."""
+    """What is usual.
+
+    Attributes:
+        weight: (F, 6) coefficients, a column for each of `SIGNALS`.
+        habits: (5,) the population's means of `memory.HABITS`.
+    """
 
     weight: Floats
+    habits: Floats
 
     @classmethod
-    def fit(cls, shown: Array, kind: Array, tab: Array, chance: Array, signals: Array) -> Self:
+    def fit(cls, shown: Array, kind: Array, tab: Array, chance: Array, signals: Array, habits: Floats) -> Self:
         """Fit to training rows.
 
         Args:
@@ -47,6 +53,7 @@ class Usual:
             tab: (n,) tabs.
             chance: (n,) whether chance chose the video.
             signals: (n, 6) what came of it.
+            habits: (5,) means of `memory.HABITS`.
         """
         width = _design(shown[:1], kind[:1], tab[:1], chance[:1]).shape[1]
         gram, moment = RIDGE * np.eye(width), np.zeros((width, len(SIGNALS)))
@@ -55,7 +62,7 @@ class Usual:
             x = _design(shown[part], kind[part], tab[part], chance[part]).astype(np.float64)
             gram += x.T @ x
             moment += x.T @ signals[part]
-        return cls(np.linalg.solve(gram, moment).astype(np.float64))
+        return cls(np.linalg.solve(gram, moment).astype(np.float64), habits)
 
     def __call__(self, shown: Array, kind: Array, tab: Array, chance: Array) -> npt.NDArray[np.float32]:
         """(n, 6) what is usual, within [0, 1]."""
