@@ -37,8 +37,8 @@ class Options:
     """A store's folder, or the name of a preset."""
     rows: int = 5_000_000
     """Training rows, at most."""
-    epochs: int = 10
-    """At most."""
+    epochs: int | None = None
+    """At most; by default as `svsim train response`."""
     threads: int = 2
     """Of torch."""
 

@@ -34,8 +34,8 @@ class Response:
     """propensity weighs rows of the standard log by their odds of having been shown by chance; needs a random log."""
     rows: int = 5_000_000
     """Training rows at most: those of the first users, whole."""
-    epochs: int = 10
-    """At most."""
+    epochs: int | None = None
+    """At most; by default ten, fewer for logs of more than 1.5 million training rows."""
     learning_rate: float = 4e-3
     """Of AdamW."""
     policy_test: bool = True

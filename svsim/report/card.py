@@ -220,9 +220,15 @@ def _hazard(axis: Any, card: Told) -> None:
 
 def _scatter(axis: Any, told: Told) -> None:
     judge = next(iter(told["rankings"].values()))["against"]
-    for policy, own in told["values"].items():
-        axis.plot(own[judge]["by_step"], own["learned"]["by_step"], "o", markersize=4, color="C0")
-        axis.annotate(short_name(policy), (own[judge]["by_step"], own["learned"]["by_step"]), fontsize=6,
-                      xytext=(3, 2), textcoords="offset points")  # fmt: skip
+    points = sorted(
+        (own[judge]["by_step"], own["learned"]["by_step"], short_name(name)) for name, own in told["values"].items()
+    )
+    middle = (points[0][0] + points[-1][0]) / 2
+    for number, (x, y, name) in enumerate(points):
+        axis.plot(x, y, "o", markersize=4, color="C0")
+        # Names stand inside, and those of neighbours on different sides.
+        right, up = x > middle, number % 2
+        axis.annotate(name, (x, y), fontsize=6, xytext=(-5 if right else 5, 3 if up else -7), textcoords="offset points",
+                      ha="right" if right else "left")  # fmt: skip
     tau = told["rankings"]["learned"]["step"]["kendall_tau"]
     axis.set(title=f"policies, reward a step: τ = {tau:.2f}", xlabel=judge, ylabel="learned simulation")

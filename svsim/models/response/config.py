@@ -10,6 +10,8 @@ from svsim.errors import OptionError
 
 __all__ = ["ResponseConfig", "ResponseTraining"]
 
+MOST_EPOCHS, FEWEST_EPOCHS, ROWS_SEEN = 10, 3, 15_000_000
+
 
 @dataclass(frozen=True, kw_only=True)
 class ResponseConfig:
@@ -42,8 +44,8 @@ class ResponseConfig:
 class ResponseTraining:
     """How it is trained."""
 
-    epochs: int = 10
-    """At most."""
+    epochs: int | None = None
+    """At most; None: ten, fewer for long logs: as many as see fifteen million rows, three at least."""
     patience: int = 3
     """Epochs without a better validation loss after which training stops."""
     batch: int | None = None
@@ -65,15 +67,25 @@ class ResponseTraining:
     """Of weights, order, dropout and resamples."""
 
     def __post_init__(self) -> None:
-        for name in ("epochs", "rows", "batch"):
+        for name in ("epochs", "patience", "rows", "batch"):
             value = getattr(self, name)
             if value is not None and value < 1:
                 raise OptionError(f"expected at least 1, found {value}", where=f"--{name}")
         if not self.learning_rate > 0:
             raise OptionError(f"expected a number above 0, found {self.learning_rate}", where="--learning-rate")
+        if not 0 <= self.average < 1:
+            raise OptionError(f"expected a number in [0, 1), found {self.average}", where="average")
+        if self.weights not in ("none", "propensity"):
+            raise OptionError(f"expected none or propensity, found {self.weights!r}", where="--weights")
         if not self.random_weight > 0:
             raise OptionError(f"expected a number above 0, found {self.random_weight}", where="random_weight")
 
     def as_dict(self) -> dict[str, Any]:
         """For a JSON file."""
         return dataclasses.asdict(self)
+
+    def epochs_of(self, rows: int) -> int:
+        """Epochs over so many training rows, at most."""
+        if self.epochs is not None:
+            return self.epochs
+        return max(FEWEST_EPOCHS, min(MOST_EPOCHS, ROWS_SEEN // max(rows, 1)))

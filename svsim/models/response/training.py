@@ -71,12 +71,20 @@ def train_response(
         TrainingError: The loss is not finite.
     """
     out, config, training = Path(out), config or ResponseConfig(), training or ResponseTraining()
+    span = _span(store, training.rows)
     for split in ("train", "valid"):
-        if not len(store.split_rows(split)):
+        rows = store.split_rows(split)
+        if not len(rows):
             raise OptionError(
                 f"expected rows in the split {split!r}, found none",
                 where=str(store.path),
                 remedy="prepare with --split",
+            )
+        if not len(_within(rows, span)):
+            raise OptionError(
+                f"expected users who have rows in the split {split!r}, found none among those of {training.rows:,} rows",
+                where="--rows",
+                remedy="ask for more",
             )
     manifest = json.loads(
         json.dumps({"model": config.as_dict(), "training": training.as_dict(), "store": store.fingerprint})
@@ -126,6 +134,7 @@ class _Trainer:
         self.baseline, self.flags = self.material.fit_plays(self.rows)
         self.weight = self._row_weights()
         self.batch = training.batch or int(np.clip(len(self.rows) // 200, 512, 8_192))
+        self.epochs = training.epochs_of(len(self.rows))
         self.steps_an_epoch = max(len(self.rows) // self.batch, 1)
         torch.manual_seed(training.seed)
         scales = self.scales
@@ -157,7 +166,7 @@ class _Trainer:
         self._resume()
         writer = self._writer()
         try:
-            while self.epoch < self.training.epochs and self.worse < self.training.patience:
+            while self.epoch < self.epochs and self.worse < self.training.patience:
                 self._run_epoch(writer)
         finally:
             writer.close()
@@ -192,7 +201,7 @@ class _Trainer:
 
     def _learn(self, part: Array) -> dict[str, float]:
         torch.manual_seed(int(keyed_hash(self.training.seed, self.step)[()] & np.uint64(0x7FFF_FFFF)))
-        whole = self.training.epochs * self.steps_an_epoch
+        whole = self.epochs * self.steps_an_epoch
         fall = 0.1 + 0.45 * (1 + math.cos(math.pi * self.step / whole))
         for group in self.optimizer.param_groups:
             group["lr"] = self.training.learning_rate * min(1.0, (self.step + 1) / 100) * fall
