@@ -10,17 +10,15 @@ from typing import Literal, TypedDict, get_args
 from svsim.envs.pools import PoolName
 from svsim.envs.rules import OnIllegal
 from svsim.errors import OptionError
-from svsim.names import SIGNALS
+from svsim.names import RETURN, SIGNALS
 from svsim.response import ResponseModel
 from svsim.signals import reward_weights as complete_weights
 
-__all__ = ["RETURN", "FeedArguments", "FeedOptions", "feed_options"]
+__all__ = ["FeedArguments", "FeedOptions", "feed_options"]
 
 Retrieval = Literal["uniform", "popularity"]
 Actions = Literal["slot", "catalogue"]
 
-RETURN = "return"
-"""The name of coming back in `reward_weights`: 1 / (1 + gap in days)."""
 HORIZON = 100
 """Steps of an episode where neither steps nor minutes are given."""
 

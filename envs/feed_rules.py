@@ -11,7 +11,7 @@ from svsim.data.features import CHINA_MS, log_seconds
 from svsim.envs.audience import Answer, Audience
 from svsim.envs.draws import Draws
 from svsim.envs.episodes import choose_sessions
-from svsim.envs.feed_options import RETURN, FeedOptions
+from svsim.envs.feed_options import FeedOptions
 from svsim.envs.offers import Catalogue, Offer, Requests
 from svsim.envs.openings import Openings
 from svsim.envs.pools import Pool
@@ -19,7 +19,7 @@ from svsim.envs.retrieval import Rows
 from svsim.envs.rules import Rules, Step
 from svsim.envs.tally import Tally
 from svsim.envs.window import HistoryWindow
-from svsim.names import AUX, DURATION, FLAGS, HISTORY_FEATURES, PLAY_TIME, WTG, WTR
+from svsim.names import AUX, DURATION, FLAGS, HISTORY_FEATURES, PLAY_TIME, RETURN, WTG, WTR
 from svsim.response import Past, ResponseModel
 from svsim.signals import WatchTimeGain, scalar_reward
 

@@ -10,7 +10,7 @@ from typing import Any, Literal
 import numpy as np
 import numpy.typing as npt
 
-from svsim.data.features import DAY_MS, MAX_DAYS, _age_days, candidate_features_at
+from svsim.data.features import DAY_MS, MAX_DAYS, candidate_features_at, uploaded_ms
 from svsim.data.store import FeedStore
 from svsim.envs.past import closed
 from svsim.envs.retrieval import AliasTable
@@ -26,7 +26,6 @@ MIN_EXPOSURES = 5
 """Training exposures of a video in the pool `train`."""
 AGE = CANDIDATE_FEATURES.index("age_days")
 
-_FAR_AHEAD_DAYS = 100_000
 _YOUNGEST, _OLDEST = np.float32(0.0), np.float32(MAX_DAYS)
 _CACHED = 4
 
@@ -126,9 +125,8 @@ def _gather(store: FeedStore, video: npt.NDArray[np.int64]) -> Pool:
     features = candidate_features_at(store, nobody, video, later)
     features[:, AGE] = 0.0
     epoch_ms = int(events["time_ms"].min())
-    # The age at a day far ahead tells the day of the upload; it is 0 where that is not known.
-    age = _age_days(store, video, np.full(len(video), epoch_ms + _FAR_AHEAD_DAYS * DAY_MS))
-    uploaded = np.where(age > 0, _FAR_AHEAD_DAYS - age, np.inf).astype(np.float32)
+    at = uploaded_ms(store, video)
+    uploaded = np.where(at > 0, (at - epoch_ms) / DAY_MS, np.inf).astype(np.float32)
     author = store.videos["author"][video]
     first_tag = np.array([tags[0] if tags else -1 for tags in store.video_tags])[store.videos["tag_set"][video]]
     return Pool(

@@ -125,6 +125,9 @@ AUX: Final = "aux"
 SIGNALS: Final = (WTR, WTG, AUX)
 """Components of `info["reward_vector"]`, in order."""
 
+RETURN: Final = "return"
+"""Coming back, in the reward weights of a feed of several sessions: 1 / (1 + gap in days)."""
+
 PLAY_TIME: Final = "play_time_ms"
 DURATION: Final = "duration_ms"
 CLICK: Final = "click"

@@ -15,9 +15,8 @@ from typing import Any, Literal
 from svsim._version import __version__
 from svsim.agents.registry import make_agent, parse_agent
 from svsim.data.store import FeedStore
-from svsim.envs.feed_options import RETURN
 from svsim.errors import AgentError, OptionError, RunError
-from svsim.names import SIGNALS
+from svsim.names import RETURN, SIGNALS
 from svsim.response.opening import TRUTH
 from svsim.signals import reward_weights
 from svsim.world.presets import find_store

@@ -130,8 +130,7 @@ class Benchmark:
     def _spec(self) -> BenchmarkSpec:
         from svsim.agents.registry import ready_agents, split_names, trained_agents
         from svsim.benchmark.spec import REFUSED, BenchmarkSpec
-        from svsim.envs.feed_options import RETURN
-        from svsim.names import SIGNALS
+        from svsim.names import RETURN, SIGNALS
         from svsim.signals import reward_weights
 
         agents = split_names(self.agents)

@@ -102,8 +102,7 @@ class Sb3:
     def _environment(self) -> dict[str, Any]:
         """The environment's arguments, but for store and split; checked as those of a benchmark."""
         from svsim.benchmark.spec import BenchmarkSpec
-        from svsim.envs.feed_options import RETURN
-        from svsim.names import SIGNALS
+        from svsim.names import RETURN, SIGNALS
         from svsim.signals import reward_weights
 
         spec = BenchmarkSpec(

@@ -40,6 +40,7 @@ __all__ = [
     "candidate_features_at",
     "history_features",
     "smoothed",
+    "uploaded_ms",
     "user_features",
 ]
 
@@ -168,12 +169,17 @@ def _stacked(columns: Mapping[str, Array], names: tuple[str, ...]) -> Floats:
 
 
 def _age_days(store: FeedStore, video: Array, time_ms: Array) -> Array:
-    """Days from a video's upload (midnight in China, where the log was made) to an exposure; 0 where not known."""
+    """Days from a video's upload to an exposure; 0 where not known."""
+    uploaded = uploaded_ms(store, video)
+    return np.where(uploaded > 0, np.maximum(time_ms - uploaded, 0) / DAY_MS, 0.0)
+
+
+def uploaded_ms(store: FeedStore, video: Array) -> Array:
+    """(n,) int64 midnight in China, where the log was made, of the videos' upload in ms since 1970; 0 where not known."""
     dates, inverse = np.unique(store.videos["upload_date"][video], return_inverse=True)
     epoch = dt.date(1970, 1, 1)
     days = [(dt.date(d // 10_000, d // 100 % 100, d % 100) - epoch).days if d else 0 for d in dates.tolist()]
-    uploaded_ms = np.array(days, dtype=np.int64)[inverse] * DAY_MS - CHINA_MS
-    return np.where(dates[inverse] > 0, np.maximum(time_ms - uploaded_ms, 0) / DAY_MS, 0.0)
+    return np.where(dates > 0, np.array(days, dtype=np.int64) * DAY_MS - CHINA_MS, 0)[inverse]
 
 
 # --- candidates ------------------------------------------------------------------------------------------------------

@@ -18,7 +18,6 @@ from svsim.world.config import HOUR_MS
 from svsim.world.constants import constants
 from svsim.world.draws import Draw, normal_table
 from svsim.world.state import MEMORY
-from svsim.world.visits import Visits
 
 __all__ = ["TruthResponse"]
 
@@ -54,7 +53,7 @@ class TruthResponse:
         fatigue = constants("platform")
         self._fatigue = tuple(float(fatigue[f"fatigue_{name}"]) for name in ("video", "author", "tag"))
         self._taste_sd = np.float32(constants("users")["taste_sd"])
-        self._goes_on = 1.0 - 1.0 / _mean_request(self.world.visits)
+        self._goes_on = 1.0 - 1.0 / self.world.visits.mean_size
 
     # --- the course of an episode -------------------------------------------------------------------------------------
 
@@ -156,11 +155,6 @@ class TruthResponse:
         by_video, by_author, by_tag = self._fatigue
         tired = by_video * times[..., 0] + by_author * times[..., 1] + by_tag * times[..., 2]
         return np.asarray(own + quality + liking - tired)
-
-
-def _mean_request(visits: Visits) -> float:
-    """The mean size of the world's requests: Σ P(size > n) over all n from 0."""
-    return 1.0 + float((1.0 - visits._size).sum())
 
 
 def _no_memory(rows: int) -> npt.NDArray[np.int32]:

@@ -70,6 +70,11 @@ class Visits:
         self._tabs = users.tabs
         self._key = key
 
+    @property
+    def mean_size(self) -> float:
+        """Mean number of videos of a request: Σ P(size > n) over all n from 0."""
+        return 1.0 + float((1.0 - self._size).sum())
+
     def open(self, user: Ints, request: Ints, tab: Ints) -> tuple[Ints, Ints]:
         """Size and tab of requests.
 

@@ -85,6 +85,8 @@ class Forward:
         # One product for the first layer and for the way around it.
         whole = np.concatenate([weights["first"], weights["skip"]], axis=1).astype(np.float32)
         n_user, n_video = len(scales.user_mean), len(scales.video_mean)
+        if len(whole) != n_user + n_video + len(scales.both_mean):
+            raise ValueError(f"weights of {len(whole)} inputs, scales of {n_user + n_video + len(scales.both_mean)}")
         self._user, self._video, self._both = np.split(whole, [n_user, n_user + n_video])
         self._moment, self._standing = (np.ascontiguousarray(part) for part in np.split(self._user, [N_MOMENT]))
         self._both = np.ascontiguousarray(self._both)

@@ -15,7 +15,7 @@ from typing import Any, Literal
 import numpy as np
 import numpy.typing as npt
 
-from svsim.data.features import CHINA_MS, DAY_MS, MAX_DAYS, candidate_features_at, user_features
+from svsim.data.features import CHINA_MS, DAY_MS, MAX_DAYS, candidate_features_at, uploaded_ms, user_features
 from svsim.data.store import FeedStore
 from svsim.models.inputs import request_starts
 from svsim.models.response.kinds import duration_class, first_tags
@@ -185,7 +185,7 @@ class Source:
             name: (np.minimum(np.asarray(store.videos[name]).astype(np.int64) + 1, size - 1), size)
             for name, size in (("upload_type", 33), ("video_type", 9), ("music_type", 17))
         }
-        self.uploaded_ms = _uploaded_ms(store)
+        self.uploaded_ms = uploaded_ms(store, np.arange(store.n_videos + 1))
 
     @property
     def width(self) -> int:
@@ -229,14 +229,6 @@ class Source:
         """Days from upload to a time, 0 where not known; arrays that broadcast."""
         uploaded = self.uploaded_ms[video]
         return np.where(uploaded > 0, np.clip((time_ms - uploaded) / DAY_MS, 0.0, MAX_DAYS), 0.0)
-
-
-def _uploaded_ms(store: FeedStore) -> Ints:
-    """(n_videos + 1,) midnight in China of the upload, 0 not known."""
-    dates, inverse = np.unique(np.asarray(store.videos["upload_date"]), return_inverse=True)
-    texts = [f"{d // 10_000:04d}-{d // 100 % 100:02d}-{d % 100:02d}" if d else "1970-01-01" for d in dates.tolist()]
-    days = np.array(texts, dtype="datetime64[D]").astype(np.int64)
-    return np.asarray(np.where(dates > 0, days * DAY_MS - CHINA_MS, 0)[inverse])
 
 
 def repeats_of(shown: Array, rings: Array) -> Floats:

@@ -183,6 +183,8 @@ def read_config(folder: Path) -> dict[str, Any]:
             where=str(folder),
             remedy="train again with this version of svsim",
         )
+    if not isinstance(told.get("store"), str):
+        raise RunError("expected the fingerprint of its store, found none", where=str(file), remedy=remedy)
     return told
 
 
@@ -205,17 +207,33 @@ def load_response(folder: str | Path) -> ResponseRun:
     try:
         parts = Parts.of(load_arrays((folder / PARTS).read_bytes()))
         forward = Forward(load_arrays((folder / WEIGHTS).read_bytes()), parts.scales)
-        card = json.loads((folder / CARD).read_text(encoding="utf-8")) if (folder / CARD).exists() else None
     except FileNotFoundError as error:
         raise RunError(
             f"expected a finished training, found no {Path(str(error.filename)).name}",
             where=str(folder),
             remedy="run the training again: it goes on where it was",
         ) from error
-    except (SafetensorError, KeyError, TypeError, ValueError, OSError) as error:
+    except (SafetensorError, LookupError, TypeError, ValueError, OSError) as error:
         raise RunError(
             f"expected a response model's files, found: {str(error).splitlines()[0]}",
             where=str(folder),
-            remedy="train it again",
+            remedy="remove the folder and train it again",
         ) from error
-    return ResponseRun(folder, forward, parts, told, card)
+    return ResponseRun(folder, forward, parts, told, _read_card(folder))
+
+
+def _read_card(folder: Path) -> dict[str, Any] | None:
+    file = folder / CARD
+    if not file.exists():
+        return None
+    try:
+        card = json.loads(file.read_text(encoding="utf-8"))
+        if not isinstance(card, dict) or not {"passed", "gates"} <= card.keys():
+            raise ValueError("another file")
+    except (OSError, ValueError) as error:
+        raise RunError(
+            f"expected a calibration card, found {error}",
+            where=str(file),
+            remedy="remove it and run `svsim train response` with the same arguments again: it makes another",
+        ) from error
+    return card
