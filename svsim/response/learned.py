@@ -25,7 +25,7 @@ from svsim.models.response.material import expected_of
 from svsim.models.response.memory import EVENT_SUMS, SESSION, Memory, PastSums
 from svsim.models.response.outcomes import click_limit_ms, long_limit_ms
 from svsim.models.response.runs import ResponseRun, load_response
-from svsim.models.response.watch import N_PHASES, PlayTable
+from svsim.models.response.watch import LONGEST_PLAY_MS, N_PHASES, PlayTable
 from svsim.names import (
     AUX,
     CLICK,
@@ -52,7 +52,6 @@ Floats = npt.NDArray[np.float64]
 
 FEED_TAB = 1
 """Feed-v0 plays in the main feed."""
-LONGEST_PLAY_MS = 900_000.0
 
 
 class LearnedResponse:
@@ -137,7 +136,8 @@ class LearnedResponse:
         drawn = rng.choice(videos, (len(rows), _LEVEL_VIDEOS))
         found = self.expect(state, drawn)
         means = [found[name].mean() for name in (CLICK, LONG_VIEW, WTR, LIKE, WTG)]
-        means.append((found[COMMENT] + found[FORWARD] + found[FOLLOW]).mean())
+        none = (1 - found[COMMENT]) * (1 - found[FORWARD]) * (1 - found[FOLLOW])
+        means.append((1 - none).mean())
         usual = self._usual[self._place[drawn]].mean(axis=(0, 1))
         return np.asarray(np.array(means, dtype=np.float32) - usual)
 

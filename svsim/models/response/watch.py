@@ -18,7 +18,7 @@ from typing import Any, Self
 import numpy as np
 import numpy.typing as npt
 
-__all__ = ["N_PHASES", "N_SEGMENTS", "PHASES", "PlayBaseline", "PlayTable"]
+__all__ = ["LONGEST_PLAY_MS", "N_PHASES", "N_SEGMENTS", "PHASES", "PlayBaseline", "PlayTable"]
 
 Array = npt.NDArray[Any]
 Floats = npt.NDArray[np.float64]
@@ -36,6 +36,8 @@ AT_END = len(FIXED_MS) + RATIOS.index(1.0)
 """Number of the knot at the duration."""
 PHASES = ("below 2 s", "2 to 7 s", "7 to 18 s", "past 18 s", "0.9 to 1 durations", "1 to 1.1 durations", "replays")
 N_PHASES = len(PHASES)
+LONGEST_PLAY_MS = 900_000.0
+"""Nobody plays longer: expectations and reactions end there."""
 NOMINAL_MS = 60_000.0
 """Where the knots of picture posts lie, which have no duration."""
 MERGED_PLAYS, LAST_SECOND = 2_000, 600
@@ -106,7 +108,7 @@ class PlayTable:
         return np.asarray(np.exp(-(at.ravel().take(flat) + share * rise.ravel().take(flat))))
 
     def means(self, hazards: tuple[Floats, Floats]) -> tuple[Floats, Floats]:
-        """(N,) E[T] and (N,) E[min(T, d)] in ms: ∫ S, exact segment by segment."""
+        """(N,) E[T] and (N,) E[min(T, d)] in ms, of plays cut at `LONGEST_PLAY_MS`: ∫ S, exact segment by segment."""
         inside = self._integrals(hazards)
         return inside.sum(axis=1), inside[:, :AT_END].sum(axis=1)
 
@@ -120,7 +122,7 @@ class PlayTable:
         return np.asarray((np.where(rise > 1e-9, drop / np.maximum(rise, 1e-9), survival[:, :-1]) * width).sum(axis=1))
 
     def outcomes(self, hazards: tuple[Floats, Floats]) -> tuple[Floats, Floats]:
-        """(N, S) mean play time within each segment in ms and its probability: the distribution as a table."""
+        """(N, S) mean play time within each segment in ms, cut at `LONGEST_PLAY_MS`, and its probability."""
         at, rise = hazards
         survival = np.exp(-at)
         probability = survival.copy()
@@ -132,19 +134,23 @@ class PlayTable:
             inside = np.where(r > 1e-6, 1 / r - 1 / np.expm1(r), 0.5)
         mean = self.times.copy()
         mean[:, :-1] += width * inside
-        mean[:, -1] += 1 / np.maximum(rise[:, -1], 1e-300)
-        return mean, probability
+        left = np.maximum(LONGEST_PLAY_MS - self.times[:, -1], 0.0)
+        mean[:, -1] += left * _mean_survival(rise[:, -1] * left)
+        return np.minimum(mean, LONGEST_PLAY_MS), probability
 
     def _integrals(self, hazards: tuple[Floats, Floats]) -> Floats:
         at, rise = hazards
-        survival = np.exp(-at)
-        width = np.diff(self.times, axis=1)
-        r = rise[:, :-1]
-        out = np.empty_like(at)
-        with np.errstate(divide="ignore", invalid="ignore"):
-            out[:, :-1] = survival[:, :-1] * width * np.where(r > 1e-9, -np.expm1(-r) / r, 1.0)
-        out[:, -1] = survival[:, -1] / np.maximum(rise[:, -1], 1e-300)
-        return out
+        begins = np.minimum(self.times, LONGEST_PLAY_MS)
+        width = np.diff(begins, axis=1, append=LONGEST_PLAY_MS)
+        risen = rise * width
+        risen[:, :-1] /= np.maximum(np.diff(self.times, axis=1), 1e-9)
+        return np.asarray(np.exp(-at) * width * _mean_survival(risen))
+
+
+def _mean_survival(rise: Floats) -> Floats:
+    """Mean of e^{−x} over x from 0 to the rise."""
+    with np.errstate(divide="ignore", invalid="ignore"):
+        return np.where(rise > 1e-9, -np.expm1(-rise) / rise, 1.0)
 
 
 @dataclass(frozen=True)
@@ -180,6 +186,9 @@ class PlayBaseline:
                 exposure[number] += spent[group == number].sum(axis=0)
         overall = events.sum(axis=0) / np.maximum(exposure.sum(axis=0), 1e-9)
         overall = np.maximum(overall, 1e-9)
+        if not exposure[:, -1].any():
+            # Nobody went on so long: whoever does stays for one more duration on average.
+            overall[-1] = 1.0
         return cls(first, (events + PSEUDO_EVENTS) / (exposure + PSEUDO_EVENTS / overall))
 
     def group(self, duration_ms: Array) -> npt.NDArray[np.int64]:

@@ -44,7 +44,8 @@ def test_one_rate_is_the_exponential_distribution(duration: int, rate: float) ->
     t = np.linspace(0, 4 / rate, 400)
     np.testing.assert_allclose(table.survival(hazards, t), np.exp(-rate * t), rtol=1e-9)
     mean, clipped = table.means(hazards)
-    np.testing.assert_allclose(mean, 1 / rate, rtol=1e-9)
+    # Nobody plays longer than 15 minutes.
+    np.testing.assert_allclose(mean, (1 - np.exp(-rate * 900_000)) / rate, rtol=1e-9)
     np.testing.assert_allclose(clipped, (1 - np.exp(-rate * duration)) / rate, rtol=1e-9)
     uniform = np.linspace(0, 0.9999, 400)
     np.testing.assert_allclose(table.draw(hazards, uniform), -np.log1p(-uniform) / rate, rtol=1e-9, atol=1e-9)
@@ -151,6 +152,19 @@ def test_a_segment_without_a_play_takes_the_rate_of_all_durations() -> None:
     assert long == pytest.approx((1_000 + 3) / (100_000 + 3 / overall))
 
 
+def test_where_nobody_went_on_so_long_a_play_ends_within_reason() -> None:
+    """All stop before five durations of 10 s: past them one more duration is what is left on average."""
+    play = np.minimum(np.random.default_rng(6).exponential(8_000, 5_000), 49_000)
+    found = PlayBaseline.fit(play, np.full(5_000, 10_000))
+    table = found.table(np.array([10_000]))
+    eager = table.hazards(np.full((1, N_PHASES), -2.0))
+    past = table.survival(eager, 50_000.0)
+    assert past[0] > 0.1
+    longer = table.survival(eager, 60_000.0)
+    assert longer[0] / past[0] == pytest.approx(np.exp(-np.exp(-2)))
+    assert table.means(eager)[0][0] < 110_000
+
+
 def test_picture_posts_are_a_group_of_their_own() -> None:
     """Half of them are left after 2 s, of the others half after 14 s; binomial standard errors."""
     rng, n = np.random.default_rng(1), 20_000
@@ -219,15 +233,20 @@ def test_draws_invert_the_survival(case) -> None:
 @settings(max_examples=60, deadline=None)
 @given(case=plays())
 def test_the_table_of_outcomes_is_the_distribution(case) -> None:
-    table, hazards, _, _ = case
+    table, hazards, duration, _ = case
     mean, probability = table.outcomes(hazards)
     np.testing.assert_allclose(probability.sum(axis=1), 1, rtol=1e-12)
     assert (probability >= 0).all()
     whole, clipped = table.means(hazards)
-    np.testing.assert_allclose((mean * probability).sum(axis=1), whole, rtol=1e-7)
+    # Up to three minutes, of which five times are the fifteen that nobody plays longer than; past them the table's
+    # segment in which those end is told by its mean, which is more.
+    table_mean = (mean * probability).sum(axis=1)
+    np.testing.assert_allclose(table_mean[duration <= 180_000], whole[duration <= 180_000], rtol=1e-7)
+    assert (table_mean >= whole * (1 - 1e-7)).all()
     np.testing.assert_allclose(table.clipped_mean(hazards), clipped, rtol=1e-9)
     # Each mean lies within its segment.
-    assert (mean >= table.times).all()
+    assert (mean >= np.minimum(table.times, 900_000)).all()
+    assert (mean <= 900_000).all()
     assert (mean[:, :-1] <= table.times[:, 1:] * (1 + 1e-12)).all()
 
 
@@ -239,5 +258,6 @@ def test_means_are_those_of_draws() -> None:
         hazards = table.hazards(np.full((n, N_PHASES), -1.0))
         play = table.draw(hazards, rng.random(n))
         whole, clipped = table.means(hazards)
+        play = np.minimum(play, 900_000)
         for values, expected in ((play, whole), (np.minimum(play, duration or 60_000), clipped)):
             assert abs(values.mean() - expected[0]) < 4 * values.std() / np.sqrt(n)
