@@ -113,9 +113,10 @@ class ResponseNetwork(nn.Module):
         and of a long view, which everything else hangs on.
         """
         hazard = outputs[..., :N_PHASES].clamp(-12, 8)
+        rate = hazard.exp()
         played = targets.ended >= 0
         at = targets.ended.clamp(min=0).long().expand(len(outputs), -1).unsqueeze(-1)
-        watch = (hazard.exp() * targets.lived).sum(-1) - hazard.gather(-1, at).squeeze(-1) * played
+        watch = (rate * targets.lived).sum(-1) - hazard.gather(-1, at).squeeze(-1) * played
         quiet = (~played).float().expand(len(outputs), -1)
         no_play = binary_cross_entropy_with_logits(outputs[..., N_PHASES], quiet, reduction="none")
         assert isinstance(self.after_like, Tensor)
@@ -126,7 +127,7 @@ class ResponseNetwork(nn.Module):
         played_at_all = torch.sigmoid(-outputs[..., N_PHASES])
         limits = torch.zeros_like(watch)
         for lived, reached in zip(targets.limits, targets.reached, strict=True):
-            share = (played_at_all * torch.exp(-(hazard.exp() * lived).sum(-1))).clamp(1e-6, 1 - 1e-6)
+            share = (played_at_all * torch.exp(-(rate * lived).sum(-1))).clamp(1e-6, 1 - 1e-6)
             limits = limits - torch.where(reached > 0, share.log(), (-share).log1p())
         return {"watch": watch, "no_play": no_play, "flags": flags, "limits": self.config.limits_weight * limits}
 

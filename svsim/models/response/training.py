@@ -15,6 +15,7 @@ import numpy.typing as npt
 import torch
 from torch import Tensor
 
+from svsim.data.ahead import mapped
 from svsim.data.atomic import as_output_error, locked, write_file
 from svsim.data.store import FeedStore
 from svsim.errors import OptionError, OutputError, RunError, TrainingError
@@ -188,10 +189,10 @@ class _Trainer:
             len(self.rows)
         )
         sums: dict[str, float] = {}
-        for number in range(self.steps_an_epoch):
-            # Ascending within the batch: rows of one user lie together in memory.
-            part = np.sort(order[number * self.batch : (number + 1) * self.batch])
-            for name, value in self._learn(part).items():
+        # Ascending within the batch: rows of one user lie together in memory.
+        parts = (np.sort(order[n * self.batch : (n + 1) * self.batch]) for n in range(self.steps_an_epoch))
+        for number, (inputs, targets, weight) in enumerate(mapped(self._gathered, parts)):
+            for name, value in self._learn(inputs, targets, weight).items():
                 sums[name] = sums.get(name, 0.0) + value
             self.step += 1
             self.tell(f"epoch {self.epoch + 1}", number + 1, self.steps_an_epoch)
@@ -199,15 +200,18 @@ class _Trainer:
         told.update({f"train_{name}": value / self.steps_an_epoch for name, value in sums.items()})
         self._close_epoch(told, writer)
 
-    def _learn(self, part: Array) -> dict[str, float]:
+    def _gathered(self, part: Array) -> tuple[list[Tensor], Targets, Tensor]:
+        """Inputs, targets and (M, n) weights of some training rows."""
+        inputs = [torch.from_numpy(np.ascontiguousarray(a)) for a in self.material.inputs(self.past, part, self.scales)]
+        targets = _targets(self.material.targets(self.rows[part], self.baseline))
+        return inputs, targets, torch.from_numpy(self.weight[part] * self.resample[:, self.user[part]])
+
+    def _learn(self, inputs: list[Tensor], targets: Targets, weight: Tensor) -> dict[str, float]:
         torch.manual_seed(int(keyed_hash(self.training.seed, self.step)[()] & np.uint64(0x7FFF_FFFF)))
         whole = self.epochs * self.steps_an_epoch
         fall = 0.1 + 0.45 * (1 + math.cos(math.pi * self.step / whole))
         for group in self.optimizer.param_groups:
             group["lr"] = self.training.learning_rate * min(1.0, (self.step + 1) / 100) * fall
-        inputs = [torch.from_numpy(np.ascontiguousarray(a)) for a in self.material.inputs(self.past, part, self.scales)]
-        targets = _targets(self.material.targets(self.rows[part], self.baseline))
-        weight = torch.from_numpy(self.weight[part] * self.resample[:, self.user[part]])
         outputs = self.network((inputs[0], inputs[1], inputs[2]), inputs[3], inputs[4])
         found = {name: (each * weight).mean() for name, each in self.network.losses(outputs, targets).items()}
         # Members do not share weights: their losses are added.
