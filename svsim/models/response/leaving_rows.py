@@ -22,6 +22,8 @@ from svsim.signals import wtr
 
 __all__ = ["LeavingRows", "fit_leaving", "leaving_rows"]
 
+MOST_ROWS = 1_000_000
+
 Array = npt.NDArray[Any]
 Ints = npt.NDArray[np.int64]
 
@@ -106,7 +108,10 @@ def fit_leaving(
     flags: WatchFlags,
     calibration: Calibration,
 ) -> Leaving:
-    """Fit leaving and coming back to training rows."""
+    """Fit leaving and coming back to training rows; of long logs to those of the first users, whole."""
+    if len(rows) > MOST_ROWS:
+        user = material.store.events["user"][rows]
+        rows = rows[user < user[MOST_ROWS]]
     blank = Leaving(np.zeros(10), np.zeros(10), 1.0, np.zeros(2), np.zeros((2, 5)))
     parts = Parts(forward.scales, material.past.usual, baseline, flags, calibration, blank)
     expected = material.predictions(rows, "running", forward, parts)["wtr"]
