@@ -207,7 +207,8 @@ def _watch_figure(axis: Any, card: Told) -> None:
         axis.plot(logged, model, "o", markersize=4, color=f"C{number}", label=row["duration"])
     axis.plot([0.1, 300], [0.1, 300], color="0.6", linewidth=1)
     axis.set(title="watch time, p10 to p95, s", xlabel="logged", ylabel="model", xscale="log", yscale="log")
-    axis.legend(frameon=False, fontsize=7)
+    if card["watch_s"]:
+        axis.legend(frameon=False, fontsize=7)
 
 
 def _hazard(axis: Any, card: Told) -> None:
