@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from svsim.cli.output import console, print_json, task_progress
-from svsim.errors import CheckFailed
+from svsim.errors import CheckFailed, OptionError
 
 __all__ = ["Response"]
 
@@ -53,7 +53,9 @@ class Response:
         from svsim.models.response.training import train_response
         from svsim.world import find_store
 
-        if self.threads:
+        if self.threads is not None:
+            if self.threads < 1:
+                raise OptionError(f"expected at least 1, found {self.threads}", where="--threads")
             torch.set_num_threads(self.threads)
         training = ResponseTraining(
             seed=self.seed, weights=self.weights, rows=self.rows, epochs=self.epochs, learning_rate=self.learning_rate
