@@ -5,7 +5,8 @@ watch times by duration; where sessions end. What is judged is a gate with its n
 
     ECE above chance   expected calibration error over 15 bins of equal mass, less the mean of 100 redraws of the labels
                        from the predictions themselves (what a perfect model would score on these rows): at most .01
-    base rate          predicted over logged, of click, long view and watch ratio > 0.5: within 5 %
+    base rate          predicted over logged, of click, long view and watch ratio > 0.5: within 5 %; of the random log alone
+                       within 5 % or its 95 % interval, whichever is wider
     rare signals       predicted rate within the logged rate's 95 % interval, clustered by user; from 400 positives on
     AUC                not below that of the user's rate plus the video's rate on the same rows
     leaving            mean hazard and mean session length near the log's, where sessions are whole
@@ -282,12 +283,12 @@ def _ece_gate(name: str, signal: Told) -> Told:
 
 
 def _base_gate(name: str, signal: Told, whole: bool) -> Told:
-    """Predicted over logged, less one; of a part of the rows, what its own interval leaves open is no fault."""
+    """Predicted over logged, less one; of a part of the rows, what its own 95 % interval leaves open is no fault."""
     if not signal["positives"]:
         return _gate(name, None, LARGEST_OFF, signal["n"], "not judged: no positive")
     off = signal["predicted"] / signal["logged"] - 1
-    within = not whole and signal["logged_low"] <= signal["predicted"] <= signal["logged_high"]
-    return _gate(name, off, LARGEST_OFF, signal["n"], _verdict(abs(off) <= LARGEST_OFF or within))
+    limit = LARGEST_OFF if whole else max(LARGEST_OFF, signal["logged_high"] / signal["logged"] - 1)
+    return _gate(name, off, limit, signal["n"], _verdict(abs(off) <= limit))
 
 
 def _rare_gate(name: str, signal: Told) -> Told:
