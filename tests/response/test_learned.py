@@ -17,7 +17,8 @@ from svsim.data import FeedStore
 from svsim.envs import FeedEnv, FeedVectorEnv
 from svsim.errors import OptionError, RunError
 from svsim.models.response.leaving import leaving_features
-from svsim.models.response.memory import SESSION, PastSums
+from svsim.models.response.material import Material
+from svsim.models.response.memory import SESSION, PastSums, session_starts
 from svsim.models.response.runs import ResponseRun, load_response
 from svsim.names import AUX, CLICK, FEEDBACK, FLAGS, LOG_COLUMN_OF, PLAY_TIME, WTG, WTR
 from svsim.response import EXPECTED, NOISE, Past, State
@@ -32,7 +33,7 @@ LIFE = 0
 
 @pytest.fixture(scope="module")
 def run_path(store: FeedStore, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A trained run whose flags hang on play time and like more than a short training teaches."""
+    """A trained run whose flags hang more on play time and like than a short training teaches, and clicks less."""
     folder = tmp_path_factory.mktemp("lively") / "run"
     shutil.copytree(trained(store, tmp_path_factory), folder)
     weights = load_file(folder / "model.safetensors")
@@ -40,6 +41,10 @@ def run_path(store: FeedStore, tmp_path_factory: pytest.TempPathFactory) -> Path
     weights["flag_play"] = rng.normal(0, 0.3, weights["flag_play"].shape).astype(np.float32)
     weights["flag_like"] = np.full_like(weights["flag_like"], 1.5)
     save_file(weights, folder / "model.safetensors")
+    parts = load_file(folder / "parts.safetensors")
+    for name in ("flags.click", "flags.long_view"):
+        parts[name] = np.sort(rng.uniform(0.1, 0.9, parts[name].shape), axis=1)
+    save_file(parts, folder / "parts.safetensors")
     return folder
 
 
@@ -203,6 +208,22 @@ def test_no_video_is_no_reaction_and_no_step(model: LearnedResponse, store: Feed
     assert (state["time_ms"][~none] > before["time_ms"][~none]).all()
     nobody = np.zeros(6, dtype=np.int64)
     assert all((values == 0).all() for values in model.respond(state, nobody, rng.random((6, NOISE))).values())
+
+
+def test_where_a_session_opens_it_expects_what_the_log_is_judged_by(run: ResponseRun, store: FeedStore) -> None:
+    """Predictions for the sessions' first rows, of the main feed and not by chance: the same numbers by another way."""
+    model = LearnedResponse(run, store, chance=False)
+    events = store.events
+    rows = np.concatenate([store.split_rows("valid"), store.split_rows("test")])
+    opens = session_starts(store)[rows] == rows
+    rows = rows[opens & (events["tab"][rows] == 1) & (events["is_rand"][rows] == 0)]
+    rows = rows[store.videos["video_duration"][events["video"][rows]] == events["duration_ms"][rows]]
+    assert len(rows) > 25
+    expected = Material(store, run.parts.usual).predictions(rows, "running", run.forward, run.parts)
+    user, video = (events[name][rows].astype(np.int64) for name in ("user", "video"))
+    found = model.expect(model.begin(user, Past(rows, events["time_ms"][rows], rows.astype(np.uint64))), video[:, None])
+    for name in (PLAY_TIME, CLICK, "long_view", "like", "comment", "forward", "follow", "hate", WTR):
+        np.testing.assert_allclose(found[name][:, 0], expected[name], rtol=1e-4, atol=1e-6, err_msg=name)
 
 
 # --- the ensemble -----------------------------------------------------------------------------------------------------

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from types import SimpleNamespace
+from typing import cast
+
 import numpy as np
 import pytest
 
@@ -110,6 +113,12 @@ def test_sessions_begin_after_half_an_hour_without_a_request(store: FeedStore) -
             start = row
         assert found[row] == start
     assert 100 < len(np.unique(found)) < store.n_events / 2
+
+
+def test_half_an_hour_to_the_millisecond_is_still_the_same_session() -> None:
+    time = np.array([0, SESSION_GAP_MS, 2 * SESSION_GAP_MS + 1, 2 * SESSION_GAP_MS + 2])
+    log = SimpleNamespace(events={"user": np.array([1, 1, 1, 2]), "time_ms": time}, n_events=4)
+    assert session_starts(cast(FeedStore, log)).tolist() == [0, 0, 2, 3]
 
 
 def test_what_events_count_with_is_what_came_less_what_is_usual(store: FeedStore, past: PastSums) -> None:

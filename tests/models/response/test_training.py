@@ -206,29 +206,21 @@ def test_propensity_trains_another_model(
 def test_odds_are_the_ratio_of_what_both_logs_show(tmp_path: Path) -> None:
     """Of what the policy shows nine in ten are video 1, of what chance shows one half: weights of .5/.9 and .5/.1.
 
-    Before the random log opened the policy showed video 1 alone, which must not count: the ratio would be 20, not 9. Four
-    standard errors of ln(ratio) from the counts are .4; the classifier has other numbers to be misled by.
+    On the day before the random log opened the policy showed other users video 1 alone, which must not count: the ratio
+    would be 22, not 9. Four standard errors of ln(ratio) from the counts are .4; the classifier has other numbers to be misled by.
     """
     rng = np.random.default_rng(0)
-    start, standard, random = 1_649_500_000_000, [], []
-    for user in range(1, 81):
-        for n in range(80):
-            early = n < 30
+    start, day, standard, random = 1_649_500_000_000, 86_400_000, [], []
+    for user in range(1, 161):
+        for n in range(50):
+            early = user > 80
             chance = not early and rng.random() < 0.3
             video = 1 if early or rng.random() < (0.5 if chance else 0.9) else 2
-            time_ms = start + n * 600_000 + (0 if early else 86_400_000)
-            (random if chance else standard).append(
-                log_row(
-                    user=user,
-                    video=video,
-                    time_ms=time_ms,
-                    date=20220409 + (not early),
-                    is_rand=int(chance),
-                    play=5_000,
-                )
-            )
-    standard += [log_row(user=1, video=1, time_ms=start + d * 86_400_000, date=20220409 + d) for d in (12, 13)]
-    users = dict.fromkeys(range(1, 81), 0)
+            time_ms, date = start + n * 600_000 + (not early) * day, 20220409 + (not early)
+            row = log_row(user=user, video=video, time_ms=time_ms, date=date, is_rand=int(chance), play=5_000)
+            (random if chance else standard).append(row)
+    standard += [log_row(user=1, video=1, time_ms=start + d * day, date=20220409 + d) for d in (12, 13)]
+    users = dict.fromkeys(range(1, 161), 0)
     write_kuairand(tmp_path / "files", standard, users=users, videos=[1, 2], random_logs=random)
     store = prepare(tmp_path / "files", tmp_path / "store")
     rows = store.split_rows("train")
