@@ -18,13 +18,13 @@ from svsim._version import __version__
 from svsim.agents.sb3.networks import MaskableSlotPolicy, SlotDQNPolicy, SlotExtractor, SlotPolicy
 from svsim.data.atomic import write_file
 from svsim.data.features import candidate_feature_names
+from svsim.data.run_folder import CONFIG
 from svsim.data.store import FeedStore
 from svsim.envs.sb3 import Flattening
 from svsim.envs.spaces import observation_space
 from svsim.errors import RunError
 
 __all__ = [
-    "CONFIG",
     "Layout",
     "SB3Run",
     "load_policy",
@@ -36,7 +36,7 @@ __all__ = [
 ]
 
 FORMAT, VERSION = "svsim-sb3", 1
-CONFIG, WEIGHTS = "config.json", "model.safetensors"
+WEIGHTS = "model.safetensors"
 
 
 @dataclass(frozen=True)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import csv
 import io
 import json
 from collections.abc import Callable, Iterator, Mapping
@@ -21,7 +20,6 @@ from svsim.agents.base import greedy
 from svsim.agents.sb3.config import SB3Training
 from svsim.agents.sb3.networks import MaskedDQN
 from svsim.agents.sb3.runs import (
-    CONFIG,
     Layout,
     policy_class,
     policy_options,
@@ -30,10 +28,11 @@ from svsim.agents.sb3.runs import (
     write_config,
 )
 from svsim.data.atomic import as_output_error, locked, write_file
+from svsim.data.run_folder import CONFIG, FINISHED, history_csv, is_finished
 from svsim.data.store import FeedStore
 from svsim.envs.batch import BatchEnv
 from svsim.envs.sb3 import FeedVecEnv
-from svsim.errors import OptionError, OutputError, RunError, TrainingError
+from svsim.errors import OptionError, RunError, TrainingError
 
 __all__ = ["action_scores", "learn", "train_sb3"]
 
@@ -135,7 +134,7 @@ def learn(
         )
     layout = Layout.of(space.spaces)
     told = json.loads(json.dumps({**manifest, "training": training.as_dict(), "layout": vars(layout)}))
-    if _finished(out, told):
+    if is_finished(out, told, read_config):
         return
     face = FeedVecEnv(env, ids=training.policy == "trunk")
     try:
@@ -174,23 +173,6 @@ def learn(
                 remedy="lower learning_rate; the weights of the last good evaluation are kept",
             ) from error
         watch.finish()
-
-
-def _finished(out: Path, told: Mapping[str, Any]) -> bool:
-    """Whether the folder holds this very run, finished; refuses one that holds something else."""
-    if (out / CONFIG).exists():
-        found = read_config(out)
-        differing = [name for name, value in told.items() if found.get(name) != value]
-        if differing:
-            raise OutputError(
-                f"expected the folder of the same run, found one with another {differing[0]}",
-                where=str(out),
-                remedy="name another folder, or remove it",
-            )
-        return (out / "metrics.json").exists()
-    if out.exists() and (not out.is_dir() or any(not entry.name.startswith(".") for entry in out.iterdir())):
-        raise OutputError("expected a new or empty folder, found something else", where=str(out))
-    return False
 
 
 def action_scores(policy: Any, observation: Mapping[str, np.ndarray[Any, Any]]) -> np.ndarray[Any, Any]:
@@ -236,7 +218,7 @@ class _Watch(BaseCallback):  # type: ignore[misc] # stable-baselines3 is not typ
         with as_output_error(self.out):
             if row["valid_reward"] >= max(one["valid_reward"] for one in self.history):
                 save_policy(self.out, self.model.policy)
-            write_file(self.out / "history.csv", _csv(self.history))
+            write_file(self.out / "history.csv", history_csv(self.history))
             state = {
                 "policy": self.model.policy.state_dict(),
                 "optimizer": self.model.policy.optimizer.state_dict(),
@@ -287,7 +269,7 @@ class _Watch(BaseCallback):  # type: ignore[misc] # stable-baselines3 is not typ
             self.judge()
         best = max(self.history, key=lambda row: row["valid_reward"])
         with as_output_error(self.out):
-            write_file(self.out / "metrics.json", (json.dumps(best, indent=1) + "\n").encode())
+            write_file(self.out / FINISHED, (json.dumps(best, indent=1) + "\n").encode())
             (self.out / STATE).unlink(missing_ok=True)
 
 
@@ -298,11 +280,3 @@ def _evaluating(policy: Any) -> Iterator[None]:
         yield
     finally:
         policy.set_training_mode(True)
-
-
-def _csv(rows: list[dict[str, float]]) -> bytes:
-    text = io.StringIO()
-    writer = csv.DictWriter(text, list(rows[0]), lineterminator="\n")
-    writer.writeheader()
-    writer.writerows(rows)
-    return text.getvalue().encode()

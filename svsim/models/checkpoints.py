@@ -19,6 +19,7 @@ from safetensors.torch import save as save_tensors
 
 from svsim._version import __version__
 from svsim.data.atomic import write_file
+from svsim.data.run_folder import CONFIG
 from svsim.data.store import FeedStore
 from svsim.errors import RunError
 from svsim.models.config import ModelConfig
@@ -26,10 +27,10 @@ from svsim.models.ids import IdMap
 from svsim.models.inputs import Inputs
 from svsim.models.network import SASRec4SV
 
-__all__ = ["CONFIG", "WEIGHTS_FILE", "Run", "load_run", "make_network", "save_inputs", "save_weights", "write_config"]
+__all__ = ["WEIGHTS_FILE", "Run", "load_run", "make_network", "save_inputs", "save_weights", "write_config"]
 
 FORMAT, VERSION = "svsim-sasrec4sv", 1
-CONFIG, WEIGHTS_FILE, INPUTS_FILE = "config.json", "model.safetensors", "inputs.safetensors"
+WEIGHTS_FILE, INPUTS_FILE = "model.safetensors", "inputs.safetensors"
 
 
 @dataclass

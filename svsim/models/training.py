@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import csv
 import io
 import json
 import math
@@ -18,10 +17,10 @@ import torch
 from torch import Tensor
 
 from svsim.data.atomic import as_output_error, locked, write_file
+from svsim.data.run_folder import CONFIG, FINISHED, history_csv, is_finished
 from svsim.data.store import FeedStore
-from svsim.errors import OptionError, OutputError, RunError, TrainingError
+from svsim.errors import OptionError, RunError, TrainingError
 from svsim.models.checkpoints import (
-    CONFIG,
     Run,
     load_run,
     make_network,
@@ -124,19 +123,8 @@ class Trainer:
 
     def _claim(self) -> bool:
         """Make the folder this run's; whether it is finished already."""
-        asked = self._manifest()
-        if (self.out / CONFIG).exists():
-            told = read_config(self.out)
-            differing = [name for name, value in asked.items() if json.loads(json.dumps(value)) != told.get(name)]
-            if differing:
-                raise OutputError(
-                    f"expected the folder of the same run, found one with another {differing[0]}",
-                    where=str(self.out),
-                    remedy="name another folder, or remove it",
-                )
-            return (self.out / "metrics.json").exists()
-        if self.out.exists() and (not self.out.is_dir() or any(self.out.iterdir())):
-            raise OutputError("expected a new or empty folder, found something else", where=str(self.out))
+        if is_finished(self.out, self._manifest(), read_config):
+            return True
         with as_output_error(self.out):
             self.out.mkdir(parents=True, exist_ok=True)
         return False
@@ -239,7 +227,7 @@ class Trainer:
         self.epoch, self.step, self.sums = self.epoch + 1, 0, {}
         if self.processes.is_first:
             with as_output_error(self.out):
-                write_file(self.out / "history.csv", _csv(self.history))
+                write_file(self.out / "history.csv", history_csv(self.history))
         if writer is not None:
             for name, value in told.items():
                 writer.add_scalar(f"epoch/{name}", value, self.epoch)
@@ -355,7 +343,7 @@ class Trainer:
     def _close(self) -> None:
         chosen = min(self.history, key=lambda row: row["valid_loss"])
         with as_output_error(self.out):
-            write_file(self.out / "metrics.json", (json.dumps(chosen, indent=1) + "\n").encode())
+            write_file(self.out / FINISHED, (json.dumps(chosen, indent=1) + "\n").encode())
             # What is finished is never gone on with.
             (self.out / STATE_FILE).unlink(missing_ok=True)
 
@@ -388,11 +376,3 @@ def _to(tokens: Any, device: torch.device) -> Any:
     if device.type == "cpu":
         return tokens
     return type(tokens)(**{name: value.to(device, non_blocking=True) for name, value in vars(tokens).items()})
-
-
-def _csv(rows: list[dict[str, float]]) -> bytes:
-    text = io.StringIO()
-    writer = csv.DictWriter(text, list(rows[0]), lineterminator="\n")
-    writer.writeheader()
-    writer.writerows(rows)
-    return text.getvalue().encode()

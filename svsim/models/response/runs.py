@@ -16,6 +16,7 @@ from safetensors.numpy import save as save_arrays
 
 from svsim._version import __version__
 from svsim.data.atomic import as_output_error, write_file
+from svsim.data.run_folder import CONFIG
 from svsim.data.store import FeedStore
 from svsim.errors import RunError
 from svsim.models.response.calibration import Calibration
@@ -28,8 +29,6 @@ from svsim.models.response.watch import PlayBaseline
 
 __all__ = [
     "CARD",
-    "CONFIG",
-    "FINISHED",
     "Parts",
     "ResponseRun",
     "load_response",
@@ -39,13 +38,7 @@ __all__ = [
 ]
 
 FORMAT, VERSION = "svsim-response", 1
-CONFIG, WEIGHTS, PARTS, FINISHED, CARD = (
-    "config.json",
-    "model.safetensors",
-    "parts.safetensors",
-    "metrics.json",
-    "card.json",
-)
+WEIGHTS, PARTS, CARD = "model.safetensors", "parts.safetensors", "card.json"
 
 
 @dataclass(frozen=True)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import csv
 import io
 import json
 import math
@@ -17,8 +16,9 @@ from torch import Tensor
 
 from svsim.data.ahead import mapped
 from svsim.data.atomic import as_output_error, locked, write_file
+from svsim.data.run_folder import FINISHED, history_csv, is_finished
 from svsim.data.store import FeedStore
-from svsim.errors import OptionError, OutputError, RunError, TrainingError
+from svsim.errors import OptionError, RunError, TrainingError
 from svsim.models.response.calibration import Calibration
 from svsim.models.response.config import ResponseConfig, ResponseTraining
 from svsim.models.response.forward import AFTER_LIKE, Forward
@@ -27,8 +27,6 @@ from svsim.models.response.material import Material
 from svsim.models.response.network import ResponseNetwork, Targets
 from svsim.models.response.propensity import chance_odds
 from svsim.models.response.runs import (
-    CONFIG,
-    FINISHED,
     Parts,
     ResponseRun,
     load_response,
@@ -87,34 +85,15 @@ def train_response(
                 where="--rows",
                 remedy="ask for more",
             )
-    manifest = json.loads(
-        json.dumps({"model": config.as_dict(), "training": training.as_dict(), "store": store.fingerprint})
-    )
-    if _claimed(out, manifest):
+    manifest = {"model": config.as_dict(), "training": training.as_dict(), "store": store.fingerprint}
+    if is_finished(out, manifest, read_config):
         return load_response(out)
-    with locked(out):
-        _Trainer(store, out, config, training, progress or (lambda *_: None)).run()
-    return load_response(out)
-
-
-def _claimed(out: Path, manifest: dict[str, Any]) -> bool:
-    """Make the folder this run's; whether it is finished already."""
-    if (out / CONFIG).exists():
-        told = read_config(out)
-        differing = [name for name, value in manifest.items() if told.get(name) != value]
-        if differing:
-            raise OutputError(
-                f"expected the folder of the same run, found one with another {differing[0]}",
-                where=str(out),
-                remedy="name another folder, or remove it",
-            )
-        return (out / FINISHED).exists()
-    if out.exists() and (not out.is_dir() or any(not entry.name.startswith(".") for entry in out.iterdir())):
-        raise OutputError("expected a new or empty folder, found something else", where=str(out))
     with as_output_error(out):
         out.mkdir(parents=True, exist_ok=True)
         write_config(out, manifest)
-    return False
+    with locked(out):
+        _Trainer(store, out, config, training, progress or (lambda *_: None)).run()
+    return load_response(out)
 
 
 class _Trainer:
@@ -245,7 +224,7 @@ class _Trainer:
         for name, value in told.items():
             writer.add_scalar(f"epoch/{name}", value, self.epoch)
         with as_output_error(self.out):
-            write_file(self.out / "history.csv", _csv(self.history))
+            write_file(self.out / "history.csv", history_csv(self.history))
             content = io.BytesIO()
             torch.save(self._state(), content)
             write_file(self.out / STATE, content.getvalue())
@@ -346,11 +325,3 @@ def _targets(arrays: dict[str, Array]) -> Targets:
 
 def _arrays(tensors: dict[str, Tensor]) -> dict[str, Array]:
     return {name: value.detach().numpy() for name, value in tensors.items()}
-
-
-def _csv(rows: list[dict[str, float]]) -> bytes:
-    text = io.StringIO()
-    writer = csv.DictWriter(text, list(rows[0]), lineterminator="\n")
-    writer.writeheader()
-    writer.writerows(rows)
-    return text.getvalue().encode()
