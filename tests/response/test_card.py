@@ -267,6 +267,9 @@ def test_leaving_is_held_against_the_log(plain: Told, run: ResponseRun, long_sto
     assert gates["leaving, mean hazard"]["value"] == pytest.approx(off)
     assert gates["leaving, mean hazard"]["verdict"] == ("passed" if abs(off) <= 0.1 else "failed")
     assert told["length"]["model"]["n"] <= len(lengths)
+    longer = told["length"]["model"]["mean"] / lengths.mean() - 1
+    assert gates["session length"]["value"] == pytest.approx(longer)
+    assert gates["session length"]["verdict"] == ("passed" if abs(longer) <= 0.2 else "failed")
 
 
 def test_the_truth_of_a_world_stands_beside_the_model(tmp_path_factory: pytest.TempPathFactory) -> None:

@@ -23,7 +23,7 @@ from svsim.models.response.propensity import chance_odds
 from svsim.models.response.runs import load_response
 from svsim.models.response.training import train_response
 from svsim.world import preset_store
-from tests.kuairand import log_row, write_kuairand
+from tests.kuairand import log_row, video_row, write_kuairand
 from tests.models.response.stores import CONFIG, TRAINING, trained
 
 FILES = ("model.safetensors", "parts.safetensors", "history.csv", "metrics.json")
@@ -207,7 +207,7 @@ def test_odds_are_the_ratio_of_what_both_logs_show(tmp_path: Path) -> None:
     """Of what the policy shows nine in ten are video 1, of what chance shows one half: weights of .5/.9 and .5/.1.
 
     On the day before the random log opened the policy showed other users video 1 alone, which must not count: the ratio
-    would be 22, not 9. Four standard errors of ln(ratio) from the counts are .4; the classifier has other numbers to be misled by.
+    would be 22, not 9. Four standard errors of ln(ratio) from the counts are .4; there are other numbers to be misled by.
     """
     rng = np.random.default_rng(0)
     start, day, standard, random = 1_649_500_000_000, 86_400_000, [], []
@@ -221,7 +221,9 @@ def test_odds_are_the_ratio_of_what_both_logs_show(tmp_path: Path) -> None:
             (random if chance else standard).append(row)
     standard += [log_row(user=1, video=1, time_ms=start + d * day, date=20220409 + d) for d in (12, 13)]
     users = dict.fromkeys(range(1, 161), 0)
-    write_kuairand(tmp_path / "files", standard, users=users, videos=[1, 2], random_logs=random)
+    # Without a date of upload, whose age would tell the days apart.
+    videos = [video_row(video, upload_dt="") for video in (1, 2)]
+    write_kuairand(tmp_path / "files", standard, users=users, videos=videos, random_logs=random)
     store = prepare(tmp_path / "files", tmp_path / "store")
     rows = store.split_rows("train")
     material = Material(store)
