@@ -49,7 +49,7 @@ class ResponseTraining:
     patience: int = 3
     """Epochs without a better validation loss after which training stops."""
     batch: int | None = None
-    """Rows of a batch; None: a 200th of the training rows, within 512 and 8,192."""
+    """Rows of a batch; None: a 200th of the training rows, within 512 and 2,048."""
     learning_rate: float = 4e-3
     """Of AdamW; falls to a tenth over the epochs."""
     weight_decay: float = 0.1

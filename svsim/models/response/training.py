@@ -113,7 +113,7 @@ class _Trainer:
         self.scales = self.material.fit_scales(self.past)
         self.baseline, self.flags = self.material.fit_plays(self.rows)
         self.weight = self._row_weights()
-        self.batch = training.batch or int(np.clip(len(self.rows) // 200, 512, 8_192))
+        self.batch = training.batch or int(np.clip(len(self.rows) // 200, 512, 2_048))
         self.epochs = training.epochs_of(len(self.rows))
         self.steps_an_epoch = max(len(self.rows) // self.batch, 1)
         torch.manual_seed(training.seed)
