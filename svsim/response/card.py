@@ -157,10 +157,16 @@ def _beside_truth(labels: dict[str, Array], found: dict[str, Array], truth: dict
             "expected": _number(true.mean()),
             "auc": _number(auc(label, true)),
             "log_loss": _number(-(label * np.log(true) + (1 - label) * np.log1p(-true)).mean()),
-            "correlation": _number(np.corrcoef(model, true)[0, 1]),
+            "correlation": _correlation(model, true),
             "rmse": _number(root_mean_square_error(true, model)),
         }
     return told
+
+
+def _correlation(one: Array, other: Array) -> float | None:
+    """Pearson's; None where one of them does not vary."""
+    varies = len(one) > 0 and np.ptp(one) > 0 and np.ptp(other) > 0
+    return _number(np.corrcoef(one, other)[0, 1]) if varies else None
 
 
 def _signal(label: Array, score: Array, user: Array, with_bins: bool) -> Told:

@@ -80,10 +80,11 @@ def session_fit(
         return told
     simulated = simulated_lengths(run, store)
     told["length"]["model"] = {"mean": float(simulated.mean()), "quantiles": _quantiles(simulated), "n": len(simulated)}
-    off = float(hazard.mean() / found.left.mean() - 1)
+    off = float(hazard.mean() / found.left.mean() - 1) if found.left.any() else None
+    verdict = "not judged: no session ended" if off is None else _verdict(abs(off) <= LARGEST_OFF)
     longer = float(simulated.mean() / lengths.mean() - 1)
     told["gates"] = [
-        _gate("leaving, mean hazard", off, LARGEST_OFF, len(found.rows), _verdict(abs(off) <= LARGEST_OFF)),
+        _gate("leaving, mean hazard", off, LARGEST_OFF, len(found.rows), verdict),
         _gate(
             "session length", longer, LARGEST_LENGTH_OFF, len(simulated), _verdict(abs(longer) <= LARGEST_LENGTH_OFF)
         ),
