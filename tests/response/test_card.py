@@ -17,6 +17,7 @@ from svsim.metrics import auc, calibration_error
 from svsim.models.response.material import Material
 from svsim.models.response.runs import ResponseRun, load_response
 from svsim.response import card as card_room
+from svsim.response import sessions as sessions_room
 from svsim.response.card import LEAST_ROWS, make_card
 from svsim.world import preset_store
 from tests.models.response.stores import trained
@@ -270,6 +271,30 @@ def test_leaving_is_held_against_the_log(plain: Told, run: ResponseRun, long_sto
     longer = told["length"]["model"]["mean"] / lengths.mean() - 1
     assert gates["session length"]["value"] == pytest.approx(longer)
     assert gates["session length"]["verdict"] == ("passed" if abs(longer) <= 0.2 else "failed")
+
+
+def test_a_log_in_which_no_session_ended_judges_nobodys_leaving(
+    run: ResponseRun, long_store: FeedStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    find = sessions_room.leaving_rows
+
+    def nobody_leaves(*arguments: Any) -> Any:
+        found = find(*arguments)
+        return dataclasses.replace(found, left=np.zeros_like(found.left))
+
+    monkeypatch.setattr(sessions_room, "leaving_rows", nobody_leaves)
+    card = make_card(run, long_store)
+    gates = {gate["name"]: gate for gate in card["gates"]}
+    assert gates["leaving, mean hazard"]["value"] is None
+    assert gates["leaving, mean hazard"]["verdict"] == "not judged: no session ended"
+    json.dumps(card, allow_nan=False)
+
+
+def test_correlations_by_hand() -> None:
+    """(1, 2, 3) and (1, 3, 2): covariances 1/3, variances 2/3 each; what does not vary has none."""
+    assert card_room._correlation(np.array([1.0, 2, 3]), np.array([1.0, 3, 2])) == pytest.approx(0.5)
+    assert card_room._correlation(np.array([1.0, 2, 3]), np.full(3, 0.2)) is None
+    assert card_room._correlation(np.array([1.0]), np.array([0.5])) is None
 
 
 def test_the_truth_of_a_world_stands_beside_the_model(tmp_path_factory: pytest.TempPathFactory) -> None:
