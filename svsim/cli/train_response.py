@@ -91,20 +91,27 @@ class Response:
         from svsim.response.card import make_card
 
         card = make_card(run, store, progress=progress)
-        # Written before the policies play, since an environment asks for it.
-        _write(self.out, card)
+        if run.card is not None and run.card.get("accepted"):
+            card["accepted"] = True
         if self.policy_test:
-            from svsim.benchmark.policy_test import policy_test
-
-            accepted = card["passed"]
-            if not accepted:
-                _write(self.out, {**card, "accepted": True})
-            try:
-                card["policies"] = policy_test(store, self.out, progress=progress)
-            finally:
-                _write(self.out, card)
+            card["policies"] = _policies(run, store, card, progress)
+        _write(self.out, card)
         card_figure(card, self.out / "card.png")
         return card
+
+
+def _policies(run: Any, store: Any, card: dict[str, Any], progress: Any) -> dict[str, Any]:
+    """The policy test, played on a copy that opens whatever its card says; the run itself is not marked for it."""
+    import shutil
+    import tempfile
+
+    from svsim.benchmark.policy_test import policy_test
+
+    with tempfile.TemporaryDirectory(prefix="svsim-") as folder:
+        copy = Path(folder) / "run"
+        shutil.copytree(run.path, copy, ignore=shutil.ignore_patterns("tensorboard", ".*"))
+        _write(copy, {**card, "accepted": True})
+        return policy_test(store, copy, progress=progress)
 
 
 def _write(folder: Path, card: Any) -> None:

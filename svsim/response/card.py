@@ -6,7 +6,7 @@ watch times by duration; where sessions end. What is judged is a gate with its n
     ECE above chance   expected calibration error over 15 bins of equal mass, less the mean of 100 redraws of the labels
                        from the predictions themselves (what a perfect model would score on these rows): at most .01
     base rate          predicted over logged, of click, long view and watch ratio > 0.5: within 5 %; of the random log alone
-                       within 5 % or its 95 % interval, whichever is wider
+                       within 5 % or its 99 % interval, whichever is wider
     rare signals       predicted rate within the logged rate's 95 % interval, clustered by user; from 400 positives on
     AUC                not below that of the user's rate plus the video's rate on the same rows
     leaving            mean hazard and mean session length near the log's, where sessions are whole
@@ -47,6 +47,8 @@ BINS = 15
 REDRAWS = 100
 LEAST_ROWS, LEAST_POSITIVES, LEAST_SHOWN = 5_000, 400, 1_000
 LARGEST_EXCESS, LARGEST_OFF = 0.01, 0.05
+LEAST_OF_PART, WIDER = 100, 2.576 / 1.96
+"""Positives from which a base rate is judged, and from a 95 % interval to one of 99 %."""
 QUANTILES = (10, 25, 50, 75, 90, 95)
 SEED = 0
 
@@ -289,11 +291,13 @@ def _ece_gate(name: str, signal: Told) -> Told:
 
 
 def _base_gate(name: str, signal: Told, whole: bool) -> Told:
-    """Predicted over logged, less one; of a part of the rows, what its own 95 % interval leaves open is no fault."""
-    if not signal["positives"]:
-        return _gate(name, None, LARGEST_OFF, signal["n"], "not judged: no positive")
+    """Predicted over logged, less one; of a part of the rows, what its own 99 % interval leaves open is no fault."""
+    if signal["positives"] < LEAST_OF_PART:
+        off = signal["predicted"] / signal["logged"] - 1 if signal["positives"] else None
+        return _gate(name, off, LARGEST_OFF, signal["n"], f"not judged: {signal['positives']} positives")
     off = signal["predicted"] / signal["logged"] - 1
-    limit = LARGEST_OFF if whole else max(LARGEST_OFF, signal["logged_high"] / signal["logged"] - 1)
+    wide = (signal["logged_high"] / signal["logged"] - 1) * WIDER
+    limit = LARGEST_OFF if whole else max(LARGEST_OFF, wide)
     return _gate(name, off, limit, signal["n"], _verdict(abs(off) <= limit))
 
 

@@ -17,7 +17,7 @@ import numpy.typing as npt
 from svsim.data.features import DAY_MS, MAX_DAYS
 from svsim.data.store import FeedStore
 from svsim.errors import OptionError
-from svsim.models.response.forward import FLAG_OUTPUTS, play_features
+from svsim.models.response.forward import FLAG_OUTPUTS, play_features, product
 from svsim.models.response.inputs import Source, both_block, moment_block, repeats_of, standing_block
 from svsim.models.response.kinds import duration_class
 from svsim.models.response.leaving import DISAPPOINTMENT_DECAY, leaving_features, repeated_shares
@@ -246,7 +246,7 @@ class LearnedResponse:
         p_click, p_long = self.parts.flags.given_play(
             FEED_TAB, play, self._click_ms.take(place), self._long_ms.take(place)
         )
-        logit = out[:, N_PHASES + 1 :] + play_features(play, duration) @ self._flag_play
+        logit = out[:, N_PHASES + 1 :] + product(play_features(play, duration), self._flag_play)
         like = noise[:, 2] < _sigmoid(logit[:, 0])
         flags = noise[:, 2:7] < _sigmoid(logit + like[:, None] * self.forward.flag_like)
         told = np.empty((len(video), len(FEEDBACK)), dtype=np.int32)

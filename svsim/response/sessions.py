@@ -24,6 +24,8 @@ SESSIONS, LONGEST = 2_000, 1_000
 VIDEOS = 5_000
 QUANTILES = (10, 25, 50, 75, 90)
 LARGEST_OFF, LARGEST_LENGTH_OFF = 0.1, 0.2
+LEAST_ENDED = 400
+"""Ended sessions below which nothing is judged: the mean of fewer is as uncertain as the limits are wide."""
 GROUPS = 10
 SEED = 0
 
@@ -80,16 +82,23 @@ def session_fit(
         return told
     simulated = simulated_lengths(run, store)
     told["length"]["model"] = {"mean": float(simulated.mean()), "quantiles": _quantiles(simulated), "n": len(simulated)}
-    off = float(hazard.mean() / found.left.mean() - 1) if found.left.any() else None
-    verdict = "not judged: no session ended" if off is None else _verdict(abs(off) <= LARGEST_OFF)
+    ended = int(found.left.sum())
+    off = float(hazard.mean() / found.left.mean() - 1) if ended else None
     longer = float(simulated.mean() / lengths.mean() - 1)
-    told["gates"] = [
-        _gate("leaving, mean hazard", off, LARGEST_OFF, len(found.rows), verdict),
-        _gate(
-            "session length", longer, LARGEST_LENGTH_OFF, len(simulated), _verdict(abs(longer) <= LARGEST_LENGTH_OFF)
-        ),
-    ]
+    told["gates"] = _gates(off, longer, ended, len(found.rows), len(simulated))
     return told
+
+
+def _gates(off: float | None, longer: float, ended: int, rows: int, simulated: int) -> list[Told]:
+    """Gates on the mean hazard's and on the mean length's distance from the log's, where enough sessions ended."""
+    few = f"not judged: {ended} sessions ended" if ended < LEAST_ENDED else None
+    return [
+        _gate(name, value, limit, n, few or _verdict(value is not None and abs(value) <= limit))
+        for name, value, limit, n in (
+            ("leaving, mean hazard", off, LARGEST_OFF, rows),
+            ("session length", longer, LARGEST_LENGTH_OFF, simulated),
+        )
+    ]
 
 
 def simulated_lengths(run: ResponseRun, store: FeedStore) -> npt.NDArray[np.int64]:

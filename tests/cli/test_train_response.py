@@ -121,7 +121,7 @@ def test_a_policy_test_stands_on_the_card(
     arguments = [argument for argument in command(store, out) if argument != "--no-policy-test"]
     monkeypatch.setattr(room, "policy_test", interrupted)
     assert run(capsys, *arguments)[0] == 130
-    assert "accepted" not in told(out)
+    assert not (out / "card.json").exists()
     monkeypatch.setattr(room, "policy_test", few)
     status, printed, _ = run(capsys, *arguments)
     card = told(out)

@@ -26,6 +26,7 @@ __all__ = [
     "REPEAT_SHARES",
     "Forward",
     "play_features",
+    "product",
     "standardised",
 ]
 
@@ -55,6 +56,14 @@ def standardised(block: Array, mean: Array, scale: Array) -> Floats:
     np.minimum(out, LARGEST_INPUT, out=out)
     np.maximum(out, -LARGEST_INPUT, out=out)
     return np.asarray(out, dtype=np.float32)
+
+
+def product(rows: Floats, weights: Floats) -> Floats:
+    """The product rows @ weights, where a row gives the same bytes whatever rows stand beside it.
+
+    BLAS goes another way for a single row, whose last bits even hang on where it lies in memory.
+    """
+    return np.asarray((rows.repeat(2, axis=0) @ weights)[:1] if len(rows) == 1 else rows @ weights)
 
 
 def play_features(play_ms: Array, duration_ms: Array) -> Floats:
@@ -117,13 +126,13 @@ class Forward:
     def moment_part(self, block: Floats) -> Floats:
         """(n, C) of the moment's block, not yet standardised."""
         s = self.scales
-        return np.asarray(standardised(block, s.user_mean[:N_MOMENT], s.user_scale[:N_MOMENT]) @ self._moment)
+        return np.asarray(product(standardised(block, s.user_mean[:N_MOMENT], s.user_scale[:N_MOMENT]), self._moment))
 
     def standing_part(self, block: Floats) -> Floats:
         """(n, C) of the standing block, not yet standardised, and the bias."""
         s = self.scales
         return np.asarray(
-            standardised(block, s.user_mean[N_MOMENT:], s.user_scale[N_MOMENT:]) @ self._standing + self._bias
+            product(standardised(block, s.user_mean[N_MOMENT:], s.user_scale[N_MOMENT:]), self._standing) + self._bias
         )
 
     def user_part(self, block: Floats) -> Floats:
@@ -140,6 +149,10 @@ class Forward:
             both: (n, 4), not yet standardised.
             repeats: (n, 3).
         """
+        if len(user_part) == 1:
+            # As in `product`.
+            user_part, video_part, both, repeats = (a.repeat(2, axis=0) for a in (user_part, video_part, both, repeats))
+            return self(user_part, video_part, both, repeats)[:, :1]
         s, m, h, n = self.scales, self.members, self.hidden, len(user_part)
         first = standardised(both, s.both_mean, s.both_scale) @ self._both
         first += user_part
@@ -151,5 +164,6 @@ class Forward:
         out: Floats = np.matmul(hidden, self._third)
         out += self._third_bias
         out += first[:, m * h :].reshape(n, m, N_OUTPUTS).transpose(1, 0, 2)
-        out[..., :N_PHASES] += (repeats @ self._repeats)[:, None] * self._shares
+        tired = repeats[:, 0] * self._repeats[0] + repeats[:, 1] * self._repeats[1] + repeats[:, 2] * self._repeats[2]
+        out[..., :N_PHASES] += tired[:, None] * self._shares
         return out
