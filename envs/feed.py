@@ -283,7 +283,8 @@ class FeedVectorEnv(BatchEnv):
     `privileged` belongs to the returned observation. `propensity` is NaN, since no log served, and so is
     `return_gap_h` where nobody was away.
 
-    Row i of a batch seeded s plays what `FeedEnv` seeded s + i plays, byte for byte with the truth of a world.
+    Row i of a batch seeded s plays what `FeedEnv` seeded s + i plays, byte for byte: with the truth of a world everywhere,
+    with a learned model where BLAS gives a row the same bytes whatever the rows beside it (as it did wherever tried).
     `reset(options={"episodes": keys})` takes keys of shape (B,), or (M, B) for M episodes of every row; `user` and
     `session` may be arrays of shape (B,). What every row has been served is kept in tables of the whole pool: some two
     to three bytes for each row and video, four more with `repeats=True`.
