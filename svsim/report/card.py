@@ -24,7 +24,9 @@ def card_tables(card: Told) -> list[Table | str]:
     parts: list[Table | str] = [_gates(card), _signals(card)]
     if "truth" in card:
         parts.append(_truth(card))
-    parts += [_watch(card), *_sessions(card["sessions"])]
+    if card["watch_s"]:
+        parts.append(_watch(card))
+    parts += _sessions(card["sessions"])
     if "policies" in card:
         parts += _policies(card["policies"])
     judged = [gate for gate in card["gates"] if not gate["verdict"].startswith("not judged")]

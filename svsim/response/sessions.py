@@ -110,6 +110,7 @@ def simulated_lengths(run: ResponseRun, store: FeedStore) -> npt.NDArray[np.int6
     sessions = store.sessions("test")
     chosen = rng.choice(len(sessions), min(SESSIONS, len(sessions)), replace=False)
     standard = sessions.rows[np.asarray(store.events["is_rand"])[sessions.rows] == 0]
+    standard = standard if len(standard) else sessions.rows
     shown = store.events["video"][rng.choice(standard, VIDEOS)].astype(np.int64)
     model = LearnedResponse(run, store, np.unique(shown), chance=False)
     event = sessions.rows[sessions.start[chosen]]
