@@ -99,4 +99,5 @@ def greedy(scores: npt.NDArray[Any], mask: npt.NDArray[Any]) -> npt.NDArray[np.i
             f"expected numbers, found NaN for {wrong.sum()} legal slots, the first in row {row}, slot {slot}",
             where="score",
         )
-    return np.asarray(np.argmax(np.where(mask > 0, scores, -np.inf), axis=1))
+    # A legal slot of −inf is still better than an empty one.
+    return np.asarray(np.argmax(np.where(mask > 0, np.maximum(scores, np.finfo(np.float64).min), -np.inf), axis=1))

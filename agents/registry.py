@@ -249,7 +249,7 @@ def agent_class(target: str) -> type[Agent]:
 def _module(name: str) -> ModuleType:
     try:
         return importlib.import_module(name)
-    except Exception as error:
+    except (Exception, SystemExit) as error:
         raise AgentError(f"could not import: {described(error)}", where=name) from error
 
 
@@ -267,7 +267,7 @@ def _module_of_file(path: Path) -> ModuleType:
     sys.modules[name] = module
     try:
         spec.loader.exec_module(module)
-    except Exception as error:
+    except (Exception, SystemExit) as error:
         del sys.modules[name]
         raise AgentError(f"could not import: {described(error)}", where=str(path)) from error
     return module
@@ -306,12 +306,13 @@ def make_agent(typed: str, **defaults: Any) -> Agent:
         return cls(**{**known, **name.options})
     except SvsimError:
         raise
-    except Exception as error:
+    except (Exception, SystemExit) as error:
         raise AgentError(f"could not be made: {described(error)}", where=f"agent {typed}") from error
 
 
-def described(error: Exception) -> str:
+def described(error: BaseException) -> str:
     """What went wrong in somebody's code and where, in one line."""
     message = " ".join(f"{type(error).__name__}: {error}".split())
-    frames = traceback.extract_tb(error.__traceback__)
+    # Frames of the import system say nothing of where.
+    frames = [frame for frame in traceback.extract_tb(error.__traceback__) if not frame.filename.startswith("<frozen")]
     return f"{message} ({Path(frames[-1].filename).name}, line {frames[-1].lineno})" if frames else message

@@ -134,7 +134,7 @@ def _blaming(spec: BenchmarkSpec, name: str) -> Iterator[None]:
         raise AgentError(problem, where=where, remedy=error.remedy) from error
     except SvsimError as error:
         raise AgentError(str(error), where=where) from error
-    except Exception as error:
+    except (Exception, SystemExit) as error:
         raise AgentError(described(error), where=where) from error
 
 

@@ -17,10 +17,13 @@ PIPED_WIDTH = 120
 
 
 def console(piped: int = PIPED_WIDTH) -> Console:
-    """A console on stdout; as wide as the terminal, or `piped` columns wide where there is none."""
+    """A console on stdout; as wide as the terminal, or `piped` columns wide where there is none.
+
+    Texts are shown as they are: names and errors of agents may hold square brackets, which would be markup.
+    """
     from rich.console import Console
 
-    return Console(width=None if sys.stdout.isatty() else piped, highlight=False)
+    return Console(width=None if sys.stdout.isatty() else piped, highlight=False, markup=False)
 
 
 def print_json(document: Any) -> None:

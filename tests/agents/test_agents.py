@@ -9,6 +9,7 @@ from scipy import stats
 
 from svsim.agents import Agent, make_agent
 from svsim.agents.bandits.linucb import LinUCBAgent
+from svsim.agents.base import greedy
 from svsim.agents.rails import RandomAgent
 from svsim.agents.registry import ready_agents
 from svsim.agents.values import training_values
@@ -135,6 +136,12 @@ def test_logged_replays_the_log(store: FeedStore) -> None:
         following, reward, terminated, truncated, info = env.step(action)
         agent.observe(seen, action, reward, following, terminated, truncated, info, terminated | truncated)
         seen = following
+
+
+def test_a_legal_slot_of_no_worth_is_better_than_an_empty_one() -> None:
+    mask = np.array([[0, 1, 1], [0, 0, 1], [1, 1, 1]])
+    scores = np.array([[5.0, -np.inf, -np.inf], [9.0, 9.0, -np.inf], [-np.inf, 0.0, -np.inf]])
+    np.testing.assert_array_equal(greedy(scores, mask), [1, 2, 1])
 
 
 def test_epsilon_greedy_explores_as_often_as_it_says() -> None:

@@ -121,6 +121,7 @@ def test_a_slow_agent_fails_and_a_patient_user_may_wait(store: FeedStore, tmp_pa
     [
         ("1 / 0\n", "could not import: ZeroDivisionError: division by zero (broken.py, line 1)"),
         ("import no_such_module\n", "could not import: ModuleNotFoundError: No module named 'no_such_module'"),
+        ("raise SystemExit(3)\n", "could not import: SystemExit: 3 (broken.py, line 1)"),
         ("class Agent:\n    pass\n", "expected a subclass of svsim.agents.Agent"),
         (None, "expected a Python file, found nothing"),
     ],

@@ -114,3 +114,14 @@ def test_a_log_without_a_truth_needs_a_model_of_its_users(
         assert "expected a response model" in err
         assert "svsim train response" in err
     assert not (tmp_path / "out").exists()
+
+
+def test_square_brackets_of_others_are_no_markup(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+    (tmp_path / "mine.py").write_text("raise ValueError('[/b] and [red] are what it says')\n")
+    agents = f"random,{tmp_path}/mine.py:Mine"
+    status, out, err = run(
+        capsys, "benchmark", *BRIEF, "--agents", agents, "--episodes", 4, "--seeds", 1, "--out", tmp_path / "b"
+    )
+    assert status == 2
+    for printed in (out, err):
+        assert "[/b] and [red] are what it says" in " ".join(printed.split())
