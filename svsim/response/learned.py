@@ -22,8 +22,9 @@ from svsim.models.response.inputs import Source, both_block, moment_block, repea
 from svsim.models.response.kinds import duration_class
 from svsim.models.response.leaving import DISAPPOINTMENT_DECAY, leaving_features, repeated_shares
 from svsim.models.response.material import expected_of
-from svsim.models.response.memory import EVENT_SUMS, SESSION, Memory, PastSums
+from svsim.models.response.memory import SESSION, Memory, above, event_signals
 from svsim.models.response.outcomes import click_limit_ms, long_limit_ms
+from svsim.models.response.past_sums import PastSums
 from svsim.models.response.runs import ResponseRun, load_response
 from svsim.models.response.watch import LONGEST_PLAY_MS, N_PHASES, PlayTable
 from svsim.names import (
@@ -270,12 +271,8 @@ class LearnedResponse:
         place = self._place.take(video)
         play = feedback[PLAY_TIME]
         ratio = np.minimum(play * self._over_duration.take(place), 1.0)
-        x = np.empty((len(video), len(EVENT_SUMS)), dtype=np.float32)
-        x[:, 0] = 1.0
-        x[:, 1], x[:, 2], x[:, 3], x[:, 4] = feedback[CLICK], feedback[LONG_VIEW], ratio, feedback[LIKE]
-        x[:, 5] = play >= self._relevant_ms.take(place)
-        x[:, 6] = (feedback[COMMENT] + feedback[FORWARD] + feedback[FOLLOW]) > 0
-        x[:, 1:] -= self._usual.take(place, axis=0)
+        signals = event_signals(feedback, ratio, play >= self._relevant_ms.take(place))
+        x = above(signals, self._usual.take(place, axis=0))
         served = video > 0
         every = bool(served.all())
         self._memory(state).add(

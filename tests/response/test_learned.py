@@ -18,7 +18,8 @@ from svsim.envs import FeedEnv, FeedVectorEnv
 from svsim.errors import OptionError, RunError
 from svsim.models.response.leaving import leaving_features
 from svsim.models.response.material import Material
-from svsim.models.response.memory import SESSION, PastSums, session_starts
+from svsim.models.response.memory import SESSION
+from svsim.models.response.past_sums import PastSums, session_starts
 from svsim.models.response.runs import ResponseRun, load_response
 from svsim.names import AUX, CLICK, FEEDBACK, FLAGS, LOG_COLUMN_OF, PLAY_TIME, WTG, WTR
 from svsim.response import EXPECTED, NOISE, Past, State

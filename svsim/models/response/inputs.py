@@ -19,14 +19,8 @@ from svsim.data.features import CHINA_MS, DAY_MS, MAX_DAYS, candidate_features_a
 from svsim.data.store import FeedStore
 from svsim.models.inputs import request_starts
 from svsim.models.response.kinds import duration_class, first_tags
-from svsim.models.response.memory import (
-    EVENT_SUMS,
-    RING,
-    SCALES,
-    SESSION,
-    PastSums,
-    session_starts,
-)
+from svsim.models.response.memory import EVENT_SUMS, RING, SCALES, SESSION
+from svsim.models.response.past_sums import PastSums, session_starts
 from svsim.models.response.quality import EFFECTS, VideoEffects
 from svsim.names import CANDIDATE_FEATURES, USER_FEATURES
 from svsim.randomness import keyed_uniform

@@ -14,8 +14,8 @@ from svsim.models.response.calibration import Calibration
 from svsim.models.response.forward import Forward
 from svsim.models.response.leaving import DISAPPOINTMENT_DECAY, LAST, Leaving, leaving_features, repeated_shares
 from svsim.models.response.material import Material
-from svsim.models.response.memory import SESSION_GAP_MS
 from svsim.models.response.outcomes import WatchFlags
+from svsim.models.response.past_sums import SESSION_GAP_MS
 from svsim.models.response.runs import Parts
 from svsim.models.response.watch import PlayBaseline
 from svsim.signals import wtr

@@ -11,8 +11,8 @@ import numpy.typing as npt
 from svsim.data.store import FeedStore
 from svsim.models.response.forward import FLAG_OUTPUTS, Forward, play_features, standardised
 from svsim.models.response.inputs import Log, Past, Protocol, Scales, Source
-from svsim.models.response.memory import PastSums
 from svsim.models.response.outcomes import WatchFlags, click_limit_ms, long_limit_ms
+from svsim.models.response.past_sums import PastSums
 from svsim.models.response.runs import Parts
 from svsim.models.response.usual import Usual
 from svsim.models.response.watch import N_PHASES, PlayBaseline

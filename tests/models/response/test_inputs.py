@@ -20,7 +20,8 @@ from svsim.models.response.inputs import (
     standing_block,
 )
 from svsim.models.response.kinds import duration_class, first_tags
-from svsim.models.response.memory import EVENT_SUMS, SCALES, PastSums, session_starts
+from svsim.models.response.memory import EVENT_SUMS, SCALES
+from svsim.models.response.past_sums import PastSums, session_starts
 
 HOUR = 3_600_000
 MIDNIGHT = 1_649_347_200_000

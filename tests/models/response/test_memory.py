@@ -10,17 +10,8 @@ import pytest
 
 from svsim.data import FeedStore
 from svsim.models.response.kinds import duration_class
-from svsim.models.response.memory import (
-    EVENT_SUMS,
-    RATIO,
-    SCALES,
-    SESSION,
-    SESSION_GAP_MS,
-    Memory,
-    PastSums,
-    event_signals,
-    session_starts,
-)
+from svsim.models.response.memory import EVENT_SUMS, RATIO, SCALES, SESSION, Memory, event_signals
+from svsim.models.response.past_sums import SESSION_GAP_MS, PastSums, session_starts
 from svsim.names import FLAGS
 
 LIFE, SLOW, RECENT = (SCALES.index(name) for name in ("life", "slow", "recent"))
