@@ -26,7 +26,7 @@ from svsim.models.response.memory import SESSION, Memory, above, event_signals
 from svsim.models.response.outcomes import click_limit_ms, long_limit_ms
 from svsim.models.response.past_sums import PastSums
 from svsim.models.response.runs import ResponseRun, load_response
-from svsim.models.response.watch import LONGEST_PLAY_MS, N_PHASES, PlayTable
+from svsim.models.response.watch import LONGEST_PLAY_MS, N_PHASES
 from svsim.names import (
     AUX,
     CLICK,
@@ -40,6 +40,7 @@ from svsim.names import (
     WTG,
     WTR,
 )
+from svsim.response.openings import Openings
 from svsim.response.pauses import median_pause_ms
 from svsim.response.protocol import Past, State
 from svsim.response.relevance import shortest_relevant_ms
@@ -53,40 +54,6 @@ Floats = npt.NDArray[np.float64]
 
 FEED_TAB = 1
 """Feed-v0 plays in the main feed."""
-
-
-class _Openings:
-    """What is remembered where sessions open, computed once each: episodes open at the same sessions again and again.
-
-    Args:
-        past: The log's past sums.
-    """
-
-    def __init__(self, past: PastSums) -> None:
-        self._past = past
-        self._place: dict[tuple[int, int], int] = {}
-        self._kept = Memory.empty(0, past.n_tags)
-
-    def of(self, users: Ints, event: Ints) -> Memory:
-        """A memory of its own for (B,) users before (B,) rows; see `PastSums.memory`."""
-        keys = list(zip(users.tolist(), event.tolist(), strict=True))
-        missing = sorted({key for key in keys if key not in self._place})
-        if missing:
-            self._add(missing)
-        rows = np.array([self._place[key] for key in keys], dtype=np.int64)
-        return Memory(**{name: values[rows] for name, values in self._kept.arrays().items()})
-
-    def _add(self, keys: list[tuple[int, int]]) -> None:
-        found = self._past.memory(*(np.array(column, dtype=np.int64) for column in zip(*keys, strict=True)))
-        size, need = len(self._kept.last_ms), len(self._place) + len(keys)
-        if need > size:
-            # Room for as many again, so that arrays are seldom copied.
-            more = Memory.empty(max(need, 2 * size) - size, self._past.n_tags).arrays()
-            self._kept = Memory(**{name: np.concatenate([a, more[name]]) for name, a in self._kept.arrays().items()})
-        rows = np.arange(len(self._place), need)
-        for name, values in found.arrays().items():
-            getattr(self._kept, name)[rows] = values
-        self._place.update(zip(keys, rows.tolist(), strict=True))
 
 
 class LearnedResponse:
@@ -128,7 +95,7 @@ class LearnedResponse:
         self.pause_ms = median_pause_ms(store)
         self.chance = bool((store.events["is_rand"] > 0).any()) if chance is None else chance
         self._past = PastSums(store, self.parts.usual)
-        self._opening = _Openings(self._past)
+        self._opening = Openings(self._past)
         self._source = Source(store, self._past.effects)
         videos = np.arange(1, store.n_videos + 1) if pool is None else np.asarray(pool, dtype=np.int64)
         self._place = np.full(store.n_videos + 1, -1, dtype=np.int64)
@@ -271,7 +238,7 @@ class LearnedResponse:
         place = self._places(video)
         members = self._outputs(state, None, place)
         out = self._calibrated(members)
-        table = PlayTable(self._table.times.take(place, axis=0), self._table.rise.take(place, axis=0))
+        table = self._table.take(place)
         hazards = table.hazards(out[:, :N_PHASES])
         no_play = _sigmoid(out[:, N_PHASES])
         quiet_draw, click_draw, long_draw = _three(noise[:, 1])

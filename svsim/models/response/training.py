@@ -21,7 +21,7 @@ from svsim.data.store import FeedStore
 from svsim.errors import OptionError, RunError, TrainingError
 from svsim.models.response.calibration import Calibration
 from svsim.models.response.config import ResponseConfig, ResponseTraining
-from svsim.models.response.forward import AFTER_LIKE, Forward
+from svsim.models.response.forward import Forward
 from svsim.models.response.leaving_rows import fit_leaving
 from svsim.models.response.material import Material
 from svsim.models.response.network import ResponseNetwork, Targets
@@ -277,7 +277,7 @@ class _Trainer:
         self.tell("calibration", 0, None)
         outputs = self.material.outputs(self.valid_past, forward)
         targets = self.material.targets(self.valid_rows, self.baseline)
-        like = targets["flags"][:, :1] * forward.flag_like * np.array(AFTER_LIKE)
+        like = targets["flags"][:, :1] * forward.flag_like
         calibration = Calibration.fit(
             outputs,
             self.store.events["is_rand"][self.valid_rows] > 0,
