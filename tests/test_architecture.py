@@ -21,6 +21,7 @@ ORDER = [
     ("response",),
     ("envs",),
     ("agents",),
+    ("ope",),
     ("testing", "benchmark"),
     ("export",),
     ("report",),

@@ -1,0 +1,173 @@
+"""Sums by user: all that a value and its clustered interval need of the rows.
+
+An estimator turns rows into terms (c, a, b), and
+
+    V = Σ c / n + Σ a / Σ b
+
+with c the part that is a plain mean and a / b a ratio of sums (b = 1 for another plain mean). Sums by user merge: those of
+shards of a log, added user by user, are those of the whole.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Self
+
+import numpy as np
+import numpy.typing as npt
+
+from svsim.ope.rows import Rows
+
+__all__ = ["Terms", "UserSums"]
+
+Floats = npt.NDArray[np.float64]
+Ints = npt.NDArray[np.int64]
+
+
+@dataclass(frozen=True)
+class Terms:
+    """An estimator's terms by row; None stands for zeros in `base` and for ones in `denominator`."""
+
+    numerator: Floats
+    """(n,) a."""
+    denominator: Floats | None = None
+    """(n,) b."""
+    base: Floats | None = None
+    """(n,) c."""
+
+    @property
+    def plain(self) -> Floats | None:
+        """(n,) numbers whose mean is the value; None where the value is a ratio of sums."""
+        if self.denominator is not None:
+            return None
+        return self.numerator if self.base is None else self.base + self.numerator
+
+
+_ROWS, _BASE, _NUMERATOR, _DENOMINATOR, _WEIGHT, _SQUARE, _MATCHES = range(7)
+
+
+@dataclass(frozen=True)
+class UserSums:
+    """Sums of U users, ascending by id.
+
+    Attributes:
+        user: (U,) ids.
+        sums: (U, 7) rows, c, a, b, w, w², matches (rows of a weight above 0).
+        largest: The largest weight.
+    """
+
+    user: Ints
+    sums: Floats
+    largest: float
+
+    @classmethod
+    def of(cls, terms: Terms, rows: Rows) -> Self:
+        """Sum the terms of rows by their user."""
+        n = len(rows)
+        user, place = _by_user(rows.user, n)
+        ones = np.ones(n)
+        weight = _weights(rows)
+        columns = [
+            ones,
+            np.zeros(n) if terms.base is None else terms.base,
+            terms.numerator,
+            ones if terms.denominator is None else terms.denominator,
+            weight,
+            weight * weight,
+            (weight > 0).astype(np.float64),
+        ]
+        if place is None:
+            return cls(user, np.column_stack(columns), float(weight.max()))
+        sums = np.stack([np.bincount(place, weights=column, minlength=len(user)) for column in columns], axis=1)
+        return cls(user, sums, float(weight.max()))
+
+    def merge(self, other: UserSums) -> UserSums:
+        """The sums of two shards together."""
+        user, place = np.unique(np.concatenate([self.user, other.user]), return_inverse=True)
+        sums = np.zeros((len(user), self.sums.shape[1]))
+        # One after the other, so that the merged sums do not depend on how numpy adds.
+        sums[place[: len(self.user)]] += self.sums
+        sums[place[len(self.user) :]] += other.sums
+        return UserSums(user, sums, max(self.largest, other.largest))
+
+    def of_users(self, chosen: npt.NDArray[np.bool_]) -> UserSums:
+        """The sums of some users alone; the largest weight stays that of all.
+
+        Args:
+            chosen: (U,) which.
+        """
+        return UserSums(self.user[chosen], self.sums[chosen], self.largest)
+
+    @cached_property
+    def total(self) -> Floats:
+        """(7,) sums over all users."""
+        return np.asarray(self.sums.sum(axis=0))
+
+    @property
+    def rows(self) -> int:
+        """n."""
+        return round(float(self.total[_ROWS]))
+
+    @property
+    def matches(self) -> int:
+        """Rows of a weight above 0."""
+        return round(float(self.total[_MATCHES]))
+
+    @property
+    def effective_size(self) -> float:
+        """(Σ w)² / Σ w² (Kish 1965); 0 without a match."""
+        squares = float(self.total[_SQUARE])
+        return float(self.total[_WEIGHT]) ** 2 / squares if squares > 0 else 0.0
+
+    @property
+    def mean_weight(self) -> float:
+        """Σ w / n, whose expectation is 1."""
+        return float(self.total[_WEIGHT] / self.total[_ROWS])
+
+    @property
+    def value(self) -> float:
+        """V; NaN where nothing stands below the fraction."""
+        return float(self.values_of(self.total[None, :])[0])
+
+    def values_of(self, totals: Floats) -> Floats:
+        """(R,) V of (R, 7) sums, as those of resampled users."""
+        with np.errstate(divide="ignore", invalid="ignore"):
+            ratio = totals[:, _NUMERATOR] / totals[:, _DENOMINATOR]
+            value = totals[:, _BASE] / totals[:, _ROWS] + ratio
+        return np.where(totals[:, _DENOMINATOR] != 0, value, np.nan)
+
+    def influence(self) -> Floats:
+        """(U,) what each user moves the value by, to first order; they sum to 0.
+
+        Of V = Σ c / n + Σ a / Σ b it is (C_u − n_u c̄) / n + (A_u − B_u ā) / Σ b, c̄ = Σ c / n and ā = Σ a / Σ b.
+        """
+        total = self.total
+        if total[_DENOMINATOR] == 0:
+            return np.full(len(self.user), np.nan)
+        mean = total[_BASE] / total[_ROWS]
+        ratio = total[_NUMERATOR] / total[_DENOMINATOR]
+        plain = (self.sums[:, _BASE] - mean * self.sums[:, _ROWS]) / total[_ROWS]
+        return np.asarray(plain + (self.sums[:, _NUMERATOR] - ratio * self.sums[:, _DENOMINATOR]) / total[_DENOMINATOR])
+
+
+def _weights(rows: Rows) -> Floats:
+    """What sizes and matches are counted by: the weights, or the matches, or all rows alike."""
+    if rows.weight is not None:
+        return rows.weight
+    return np.ones(len(rows)) if rows.match is None else rows.match.astype(np.float64)
+
+
+def _by_user(user: Ints | None, n: int) -> tuple[Ints, Ints | None]:
+    """The users ascending, and the place of each row's among them; None where every row is a cluster."""
+    if user is None:
+        return np.arange(n), None
+    # Dense ids need no sort.
+    if user.min() >= 0 and user.max() < 4 * n + 1_024:
+        counts = np.bincount(user)
+        known = np.flatnonzero(counts)
+        place = np.zeros(len(counts), dtype=np.int64)
+        place[known] = np.arange(len(known))
+        return known, place[user]
+    known, place = np.unique(user, return_inverse=True)
+    return known, place
