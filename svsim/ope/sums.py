@@ -79,7 +79,9 @@ class UserSums:
         ]
         if place is None:
             return cls(user, np.column_stack(columns), float(weight.max()))
-        sums = np.stack([np.bincount(place, weights=column, minlength=len(user)) for column in columns], axis=1)
+        sums = np.empty((len(user), len(columns)))
+        for number, column in enumerate(columns):
+            sums[:, number] = np.bincount(place, weights=column, minlength=len(user))
         return cls(user, sums, float(weight.max()))
 
     def merge(self, other: UserSums) -> UserSums:
@@ -106,7 +108,7 @@ class UserSums:
 
     @property
     def rows(self) -> int:
-        """n."""
+        """Number of rows."""
         return round(float(self.total[_ROWS]))
 
     @property
