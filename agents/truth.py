@@ -8,6 +8,7 @@ import numpy as np
 import numpy.typing as npt
 
 from svsim.agents.base import Agent
+from svsim.data.dense import DenseIds
 from svsim.data.store import FeedStore
 from svsim.envs.contexts import Contexts
 from svsim.errors import AgentError, StoreError
@@ -44,8 +45,8 @@ def agent_policy(agent: Agent, store: FeedStore, world: World, *, history: int =
     if open_world(store.path).config != world.config:
         raise StoreError("expected a store of this world, found one of another", where=str(store.path))
     contexts = Contexts(store, history)
-    users = _Dense(store.users["user_id"])
-    videos = _Dense(store.videos["video_id"])
+    users = DenseIds(store.users["user_id"])
+    videos = DenseIds(store.videos["video_id"])
 
     def policy(state: State, candidates: Ints) -> npt.NDArray[Any]:
         public = world.catalogue.public_id(np.maximum(candidates, 0))
@@ -57,16 +58,3 @@ def agent_policy(agent: Agent, store: FeedStore, world: World, *, history: int =
         return np.asarray(probabilities(observation))
 
     return policy
-
-
-class _Dense:
-    """From the source's ids to dense ids; 0 for one that the store does not know."""
-
-    def __init__(self, source: npt.NDArray[Any]) -> None:
-        self._source = np.asarray(source)[1:]
-        self._order = np.argsort(self._source, kind="stable")
-
-    def of(self, ids: Ints) -> Ints:
-        place = np.searchsorted(self._source, ids, sorter=self._order)
-        found = self._order[np.minimum(place, len(self._order) - 1)]
-        return np.where(self._source[found] == ids, found + 1, 0).astype(np.int64)

@@ -2,19 +2,17 @@
 
 from __future__ import annotations
 
-import contextlib
-import json
 import shutil
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 from svsim.benchmark.executors import Executor, SerialExecutor
 from svsim.benchmark.results import Results, load_results, make_results
 from svsim.benchmark.shard import STEP_LIMIT, Shard, make_environment, play_shard
 from svsim.benchmark.spec import BenchmarkSpec
-from svsim.data.atomic import as_output_error, locked, write_file
-from svsim.errors import AgentError, OptionError, OutputError
+from svsim.data.atomic import write_file
+from svsim.data.result_folder import claimed
+from svsim.errors import AgentError, OptionError
 from svsim.world.presets import find_store
 
 __all__ = ["Progress", "run"]
@@ -22,7 +20,6 @@ __all__ = ["Progress", "run"]
 Progress = Callable[[int, int, str], None]
 """Told of shards: how many are done, how many there are, and which one came to an end."""
 
-SPEC = "spec.json"
 SHARDS = "shards"
 
 
@@ -58,7 +55,7 @@ def run(
     if out is None:
         return _gather(spec, _play(spec, {}, executor, progress, lambda *_: None, step_limit))
     folder = Path(out)
-    with _claimed(folder, spec):
+    with claimed(folder, spec.json(), "a benchmark"):
         finished = folder / "results.json"
         if finished.is_file() and not (folder / SHARDS).exists():
             return load_results(folder)
@@ -115,51 +112,6 @@ def _gather(spec: BenchmarkSpec, outcome: Outcome) -> Results:
 
 
 # --- the folder ------------------------------------------------------------------------------------------------------
-
-
-@contextlib.contextmanager
-def _claimed(folder: Path, spec: BenchmarkSpec) -> Iterator[None]:
-    """Make the folder this benchmark's, and this process's as long as it runs."""
-    with as_output_error(folder):
-        folder.mkdir(parents=True, exist_ok=True)
-        with locked(folder):
-            _check_spec(folder, spec)
-            yield
-
-
-def _check_spec(folder: Path, spec: BenchmarkSpec) -> None:
-    wanted = spec.json()
-    path = folder / SPEC
-    if not path.exists():
-        strangers = sorted(entry.name for entry in folder.iterdir() if not entry.name.startswith(f".{SPEC}"))
-        if strangers:
-            raise OutputError(
-                f"expected no such folder or an empty one, found {strangers[0]}",
-                where=str(folder),
-                remedy="name another --out",
-            )
-        write_file(path, wanted)
-        return
-    try:
-        found = json.loads(path.read_bytes())
-    except ValueError as error:
-        raise OutputError(f"expected a benchmark's {SPEC}, found {error}", where=str(path)) from error
-    differing = _difference(json.loads(wanted), found)
-    if differing:
-        raise OutputError(
-            f"expected a benchmark with the same arguments, found another ({differing})",
-            where=str(folder),
-            remedy="name another --out",
-        )
-
-
-def _difference(wanted: dict[str, Any], found: Any) -> str | None:
-    if not isinstance(found, dict):
-        return "no benchmark's"
-    for name in (*wanted, *found):
-        if wanted.get(name) != found.get(name):
-            return f"{name}: now {json.dumps(wanted.get(name))}, there {json.dumps(found.get(name))}"
-    return None
 
 
 def _shard_path(folder: Path, task: Task) -> Path:
