@@ -13,6 +13,7 @@ import inspect
 import json
 import sys
 import traceback
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from types import ModuleType
@@ -26,6 +27,7 @@ __all__ = [
     "agent_class",
     "agent_names",
     "described",
+    "file_hashes",
     "make_agent",
     "parse_agent",
     "ready_agents",
@@ -162,6 +164,16 @@ class AgentName:
         weights = sorted(run.glob("*.safetensors")) if "run" in self.options and run.is_dir() else []
         inner = parse_agent(str(self.options[INNER])).files if INNER in self.options else []
         return [*([Path(place)] if place.endswith(".py") else []), *weights, *inner]
+
+
+def file_hashes(names: Iterable[str]) -> dict[str, dict[str, str]]:
+    """SHA-256 of the files that agents are made of, by agent as typed, then by file name; agents without are left out."""
+    files = {name: [*filter(Path.is_file, parse_agent(name).files)] for name in names}
+    return {
+        name: {file.name: hashlib.sha256(file.read_bytes()).hexdigest() for file in own}
+        for name, own in files.items()
+        if own
+    }
 
 
 def split_names(text: str) -> list[str]:

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from svsim._version import __version__
-from svsim.agents.registry import make_agent, parse_agent
+from svsim.agents.registry import file_hashes, make_agent
 from svsim.data.store import FeedStore
 from svsim.errors import AgentError, OptionError, RunError
 from svsim.names import RETURN, SIGNALS
@@ -154,14 +154,10 @@ class BenchmarkSpec:
                 del settings[name]
         if self.env == "feed":
             settings["response"] = self._response_fingerprint()
-        files = {name: files for name in self.all_agents if (files := [*filter(Path.is_file, parse_agent(name).files)])}
         return {
             **settings,
             "store": find_store(self.store).fingerprint,
-            "agent_files": {
-                name: {file.name: hashlib.sha256(file.read_bytes()).hexdigest() for file in own}
-                for name, own in files.items()
-            },
+            "agent_files": file_hashes(self.all_agents),
             "versions": {"svsim": __version__, "numpy": metadata.version("numpy")},
         }
 

@@ -139,6 +139,10 @@ class UserSums:
             value = totals[:, _BASE] / totals[:, _ROWS] + ratio
         return np.where(totals[:, _DENOMINATOR] != 0, value, np.nan)
 
+    def user_means(self) -> Floats:
+        """(U,) mean of c + a over each user's rows: what V is the mean of, row by row, where it is a plain mean."""
+        return np.asarray((self.sums[:, _BASE] + self.sums[:, _NUMERATOR]) / self.sums[:, _ROWS])
+
     def influence(self) -> Floats:
         """(U,) what each user moves the value by, to first order; they sum to 0.
 
