@@ -186,7 +186,7 @@ def _videos(logged: LoggedBandit, part: Ints, others: int, seed: int) -> Ints:
         sets[rows, place] = sets[:, 0]
         sets[:, 0] = own
         return sets
-    rng = np.random.default_rng([seed, 0xBE57, int(part[0])])
+    rng = np.random.default_rng([seed, 0xBE57, int(logged.rows[part[0]])])
     place = np.searchsorted(logged.pool, own)
     drawn = _distinct(rng, len(part), len(logged.pool) - 1, others)
     # Places from the logged video's on move up by one: it is not among the others.
@@ -215,12 +215,15 @@ class _Block:
         self, logged: LoggedBandit, part: Ints, observation: Observation, candidates: int, draws: int, seed: int
     ) -> None:
         self.logged, self.part, self.observation = logged, part, observation
-        self.m, self.seed = candidates, seed + int(part[0])
+        self.m = candidates
+        # By rows of the store, so that a shard draws what the whole log would.
+        first = int(logged.rows[part[0]])
+        self.seed = seed + first
         self.width = observation["action_mask"].shape[1]
         self.pool = len(logged.pool)
         self.inside = 1 if candidates == 1 else min(draws, (self.width - 1) // (candidates - 1))
         self.without = min(draws, (self.width - 1) // candidates)
-        self._rng = np.random.default_rng([seed, 0x5E75, int(part[0])])
+        self._rng = np.random.default_rng([seed, 0x5E75, first])
         self.uniform = self._rng.random((len(part), 2))
         # The same places for every agent.
         self.orders = [
@@ -275,7 +278,7 @@ class _Block:
 
     def _ask(self, agent: Agent, observation: Observation, stream: int) -> Floats:
         mask = observation["action_mask"] > 0
-        agent.reset(observation, {}, seed=self.seed + stream * len(self.logged))
+        agent.reset(observation, {}, seed=self.seed + stream * self.logged.store.n_events)
         told = getattr(agent, "probabilities")(observation)  # noqa: B009 - the base class has none
         shown = np.asarray(told, dtype=np.float64)
         if shown.shape != mask.shape or not (shown >= 0).all() or np.abs((shown * mask).sum(axis=1) - 1).max() > 1e-6:

@@ -37,7 +37,7 @@ RIDGE = 10.0
 """Of the linear form, in rows of mean weight at unit variance."""
 
 
-def fold_of(user: Ints, folds: int, seed: int) -> Ints:
+def fold_of(user: Ints, folds: int = FOLDS, *, seed: int = 0) -> Ints:
     """(n,) the fold of each row's user."""
     return (keyed_hash(seed, 0xC305, user) % np.uint64(folds)).astype(np.int64)
 
@@ -73,7 +73,7 @@ class RewardModel:
         rows = self._rows(logged, fit_rows)
         events = logged.store.events
         table, target = self._features(logged, contexts, rows), logged.kind.of(logged.store, rows)
-        fold = fold_of(events["user"][rows].astype(np.int64), folds, seed)
+        fold = fold_of(events["user"][rows].astype(np.int64), folds, seed=seed)
         self._models: list[Any] = []
         for held_out in range(folds):
             own = fold != held_out
@@ -112,7 +112,7 @@ class RewardModel:
             user: (B,) dense ids.
         """
         rows, slots, width = table.shape
-        fold = fold_of(user, self.folds, self._seed)
+        fold = fold_of(user, self.folds, seed=self._seed)
         found = np.zeros((rows, slots))
         for number in np.unique(fold):
             # Without a row of another user there is no model: q̂ = 0 leaves DR what IPS is.

@@ -1,0 +1,265 @@
+"""An off-policy evaluation from a store to its records: audit, log, agents, estimators, groups, differences, truth."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from svsim.agents.base import Agent
+from svsim.agents.registry import described, make_agent
+from svsim.data.atomic import write_file
+from svsim.data.result_folder import claimed
+from svsim.data.store import FeedStore
+from svsim.envs.contexts import Contexts
+from svsim.errors import AgentError, CheckFailed, SvsimError
+from svsim.ope.action_groups import GROUPINGS, video_groups
+from svsim.ope.audit import Audit, propensity_audit
+from svsim.ope.choices import Asked, PolicyRows, Progress
+from svsim.ope.estimate import Estimate, estimate_rows
+from svsim.ope.logged import LoggedBandit, random_log, standard_log
+from svsim.ope.records import FORMAT, VERSION, policy_record, utility_records, value_record
+from svsim.ope.reward_model import RewardModel, fold_of, variance_fit
+from svsim.ope.rows import Rows, checked_rows
+from svsim.ope.shards import ask_in_shards
+from svsim.ope.slope import GUARD
+from svsim.ope.spec import OPESpec
+from svsim.world.presets import find_store
+
+__all__ = ["AUDIT_FILE", "HEADLINE", "RESULT_FILE", "Evaluated", "evaluate", "policy_estimates"]
+
+RESULT_FILE, AUDIT_FILE, SHARDS = "ope.json", "audit.json", "shards"
+HEADLINE = "dr"
+"""The estimator that groups and differences go by."""
+PLAIN = ("replay", "dm", "ips", "ips_slope", "snips", "dr", "dr_slope", "sndr", "switch_dr_slope", "dros_slope")
+"""Estimators of every policy; `mrdr` and `mips-…` come after them."""
+
+
+@dataclass(frozen=True)
+class Evaluated:
+    """What an evaluation found.
+
+    Attributes:
+        document: What `ope.json` holds.
+        estimates: By policy, then estimator; empty when read from a folder.
+    """
+
+    document: dict[str, Any]
+    estimates: Mapping[str, Mapping[str, Estimate]]
+
+    @property
+    def failed(self) -> list[str]:
+        """What went wrong, an agent each."""
+        return [record["error"] for record in self.document["policies"] if "error" in record]
+
+
+def evaluate(
+    spec: OPESpec,
+    out: str | Path | None = None,
+    *,
+    despite_audit: bool = False,
+    progress: Progress | None = None,
+) -> Evaluated:
+    """Evaluate agents off-policy, or go on with an evaluation that was stopped.
+
+    Args:
+        spec: What is asked.
+        out: Folder of `spec.json`, `audit.json` and `ope.json`; None keeps all in memory.
+        despite_audit: Whether to go on when the propensity audit failed.
+        progress: Told of the rows.
+
+    Raises:
+        CheckFailed: The propensity audit failed.
+        OptionError: The store has no such log.
+        SvsimError: An agent cannot be made, or `out` holds something else.
+    """
+    spec.check_agents()
+    store = find_store(spec.store)
+    audit = propensity_audit(store) if spec.log == "random" else None
+    logged = _log(spec, store, audit)
+    if out is None:
+        _check_audit(audit, despite_audit)
+        return _run(spec, logged, audit, None, progress)
+    folder = Path(out)
+    with claimed(folder, spec.json(), "an off-policy evaluation"):
+        if audit is not None:
+            write_file(folder / AUDIT_FILE, _json(audit.record()))
+        _check_audit(audit, despite_audit)
+        finished = folder / RESULT_FILE
+        if finished.is_file() and not (folder / SHARDS).exists():
+            return Evaluated(json.loads(finished.read_text(encoding="utf-8")), {})
+        (folder / SHARDS).mkdir(exist_ok=True)
+        found = _run(spec, logged, audit, folder / SHARDS, progress)
+        write_file(finished, _json(found.document))
+        if not found.failed:
+            # Kept while an agent has failed: the next run tries that one again.
+            shutil.rmtree(folder / SHARDS)
+        return found
+
+
+def _json(document: Any) -> bytes:
+    return (json.dumps(document, indent=1, ensure_ascii=False, allow_nan=False) + "\n").encode()
+
+
+def _check_audit(audit: Audit | None, despite: bool) -> None:
+    if audit is not None and not audit.passed and not despite:
+        raise CheckFailed(
+            f"the propensity audit failed: {'; '.join(audit.failures)}",
+            where="random log",
+            remedy="look at its table; --despite-audit prints estimates all the same",
+        )
+
+
+def _log(spec: OPESpec, store: FeedStore, audit: Audit | None) -> LoggedBandit:
+    chosen = {"split": spec.split, "reward": spec.kind, "most": spec.rows, "seed": spec.seed}
+    if spec.log == "standard":
+        return standard_log(store, **chosen)
+    return random_log(store, audit=audit, propensities=spec.propensities, **chosen)
+
+
+def _run(
+    spec: OPESpec, logged: LoggedBandit, audit: Audit | None, shards: Path | None, progress: Progress | None
+) -> Evaluated:
+    agents, errors = _fitted(spec, logged.store)
+    contexts = Contexts(logged.store, spec.history)
+    groups = {} if logged.log == "standard" else {
+        name: video_groups(logged.store, logged.pool, name, seed=spec.seed) for name in GROUPINGS
+    }  # fmt: skip
+    asked = ask_in_shards(
+        logged,
+        agents,
+        contexts,
+        lambda: RewardModel(logged, contexts, seed=spec.seed),
+        shards,
+        progress=progress,
+        candidates=spec.candidates,
+        others=spec.others,
+        draws=spec.draws,
+        groups=groups,
+        seed=spec.seed,
+    )
+    estimates, closed = {}, {}
+    for name, own in asked.policies.items():
+        if isinstance(own, PolicyRows):
+            estimates[name] = policy_estimates(logged, asked, own, seed=spec.seed)
+            closed[name] = own.closed_form
+        else:
+            errors[name] = own
+    document = _document(spec, logged, audit, estimates, closed, errors)
+    if spec.truth:
+        from svsim.ope.truth import add_truth
+
+        add_truth(document, spec, logged, {name: agents[name] for name in estimates}, progress)
+    return Evaluated(document, estimates)
+
+
+def _fitted(spec: OPESpec, store: FeedStore) -> tuple[dict[str, Agent], dict[str, AgentError]]:
+    agents: dict[str, Agent] = {}
+    errors: dict[str, AgentError] = {}
+    for name in spec.all_agents:
+        where = f"agent {name}"
+        try:
+            agent = make_agent(name, reward_weights=dict(spec.kind.weights))
+            if hasattr(agent, "fit"):
+                agent.fit(store, seed=spec.seed)
+            agents[name] = agent
+        except SvsimError as error:
+            errors[name] = AgentError(str(error), where=where)
+        except (Exception, SystemExit) as error:
+            errors[name] = AgentError(described(error), where=where)
+    return agents, errors
+
+
+def policy_estimates(logged: LoggedBandit, asked: Asked, own: PolicyRows, *, seed: int = 0) -> dict[str, Estimate]:
+    """Every estimator of one policy.
+
+    Args:
+        logged: n rows.
+        asked: What was learnt at them.
+        own: The policy's part.
+        seed: Of the reward model, whose folds the variance fit takes.
+
+    Returns:
+        By name: `PLAIN`, `mrdr`, and `mips-GROUPING` for each grouping.
+    """
+    common: dict[str, Any] = {"reward": logged.reward, "user": logged.user, "reward_range": logged.kind.range}
+    rows = checked_rows(
+        **common, weight=own.weight, q_logged=asked.q_logged, q_expected=own.q_expected, match=own.match
+    )
+    found = {name: _estimate(name, rows) for name in PLAIN}
+    more_logged, more_expected = variance_fit(
+        logged.reward - asked.q_logged,
+        own.weight,
+        logged.propensity,
+        asked.form_logged,
+        own.form_expected,
+        fold_of(logged.user, seed=seed),
+    )
+    refitted = checked_rows(
+        **common,
+        weight=own.weight,
+        q_logged=asked.q_logged + more_logged,
+        q_expected=own.q_expected + more_expected,
+    )
+    found["mrdr"] = _estimate("mrdr", refitted)
+    for grouping, weight in own.group_weight.items():
+        found[f"mips-{grouping}"] = _estimate("mips", checked_rows(**common, weight=weight))
+    return found
+
+
+def _estimate(name: str, rows: Rows) -> Estimate:
+    return estimate_rows(name, rows, guard=GUARD)
+
+
+def _document(
+    spec: OPESpec,
+    logged: LoggedBandit,
+    audit: Audit | None,
+    estimates: Mapping[str, Mapping[str, Estimate]],
+    closed: Mapping[str, bool],
+    errors: Mapping[str, AgentError],
+) -> dict[str, Any]:
+    from svsim.ope.compare import compare
+
+    store = logged.store
+    headline = {name: own[HEADLINE] for name, own in estimates.items()}
+    against = next((name for name in ("random", *spec.all_agents) if name in headline), None)
+    differences = compare(headline, against, spec.level) if against is not None else {}
+    records = []
+    for name in spec.all_agents:
+        if name in errors:
+            records.append({"agent": name, "error": str(errors[name])})
+            continue
+        record = policy_record(name, estimates[name], spec.level, closed_form=closed[name])
+        record["groups"] = utility_records(headline[name], store.influencer, spec.level)
+        if name in differences:
+            record["difference"] = {"against": against, **differences[name].record()}
+        records.append(record)
+    on_policy = estimate_rows("ips", checked_rows(reward=logged.reward, weight=np.ones(len(logged)), user=logged.user))
+    return {
+        "format": FORMAT,
+        "version": VERSION,
+        "question": _question(spec, logged),
+        "spec": spec.content(),
+        "log": {
+            "log": logged.log,
+            "rows": len(logged),
+            "users": len(np.unique(logged.user)),
+            "pool": len(logged.pool),
+            "reward": logged.kind.name,
+            "mean_reward": value_record(on_policy, spec.level),
+        },
+        "audit": None if audit is None else audit.record(),
+        "policies": records,
+    }
+
+
+def _question(spec: OPESpec, logged: LoggedBandit) -> str:
+    if logged.log == "standard":
+        return "one-step value of re-ranking what was retrieved, at the first place of requests"
+    return f"one-step value of the best of {spec.candidates} videos drawn from the pool of {len(logged.pool):,}"
