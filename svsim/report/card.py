@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from svsim.data.atomic import write_file
+from svsim.report.tables import plain_table
 
 if TYPE_CHECKING:
     from rich.table import Table
@@ -38,19 +39,9 @@ def card_tables(card: Told) -> list[Table | str]:
     return parts
 
 
-def _table(title: str, *columns: str) -> Table:
-    from rich.box import SIMPLE_HEAD
-    from rich.table import Table
-
-    table = Table(title=title, title_justify="left", box=SIMPLE_HEAD, pad_edge=False, padding=(0, 1, 0, 0))
-    for number, column in enumerate(columns):
-        table.add_column(column, justify="left" if number == 0 else "right")
-    return table
-
-
 def _gates(card: Told) -> Table:
     dates = card["dates"]
-    table = _table(f"Calibration card, {dates[0]} to {dates[-1]}", "gate", "value", "limit", "n", "verdict")
+    table = plain_table(f"Calibration card, {dates[0]} to {dates[-1]}", "gate", "value", "limit", "n", "verdict")
     for gate in card["gates"]:
         table.add_row(gate["name"], _number(gate["value"]), _number(gate["limit"]), f"{gate['n']:,}", gate["verdict"])
     return table
@@ -69,7 +60,7 @@ def _signals(card: Told) -> Table:
         "ECE",
         "by chance",
     )
-    table = _table("Signals on the days after training", *columns)
+    table = plain_table("Signals on the days after training", *columns)
     for protocol, logs in card["protocols"].items():
         for log, own in logs.items():
             for name, signal in own["signals"].items():
@@ -82,7 +73,7 @@ def _signals(card: Told) -> Table:
 
 def _truth(card: Told) -> Table:
     columns = ("log", "signal", "model's AUC", "truth's AUC", "model's log loss", "truth's", "correlation", "RMSE")
-    table = _table("Beside the truth of the world, same rows, running", *columns)
+    table = plain_table("Beside the truth of the world, same rows, running", *columns)
     for log, signals in card["truth"].items():
         for name, true in signals.items():
             own = card["protocols"]["running"][log]["signals"][name]
@@ -92,7 +83,7 @@ def _truth(card: Told) -> Table:
 
 
 def _watch(card: Told) -> Table:
-    table = _table("Watch time in seconds by duration: logged / model", "duration", "n", *QUANTILES)
+    table = plain_table("Watch time in seconds by duration: logged / model", "duration", "n", *QUANTILES)
     for row in card["watch_s"]:
         cells = [f"{a:.1f} / {b:.1f}" for a, b in zip(row["logged"], row["model"], strict=True)]
         table.add_row(row["duration"], f"{row['n']:,}", *cells)
@@ -100,11 +91,11 @@ def _watch(card: Told) -> Table:
 
 
 def _sessions(told: Told) -> list[Table | str]:
-    coefficients = _table(f"Leaving: {told['formula']}", "f", "β (leaving)", "γ (gap)")
+    coefficients = plain_table(f"Leaving: {told['formula']}", "f", "β (leaving)", "γ (gap)")
     for name, own in told["coefficients"].items():
         coefficients.add_row(name.replace("_", " "), f"{own['leave']:+.3f}", f"{own['gap']:+.3f}")
     coefficients.add_row("σ", "", f"{told['gap_sd']:.3f}")
-    lengths = _table("Sessions", "", "n", "mean", "p10", "p25", "p50", "p75", "p90")
+    lengths = plain_table("Sessions", "", "n", "mean", "p10", "p25", "p50", "p75", "p90")
     for name, key, own in (
         ("length in videos", "length", told["length"]),
         ("gap in hours, training days", "gap_h", told.get("gap_h")),
@@ -118,7 +109,7 @@ def _sessions(told: Told) -> list[Table | str]:
             shown = (f"{v:.1f}" for v in values.values())
             lengths.add_row(f"{name}, {source}", "" if n is None else f"{n:,}", _number(mean, 1), *shown)
     hazard = told["hazard"]
-    groups = _table("P(leave) by tenths of the predicted", "", *(str(i + 1) for i in range(len(hazard["groups"]))))
+    groups = plain_table("P(leave) by tenths of the predicted", "", *(str(i + 1) for i in range(len(hazard["groups"]))))
     for name in ("predicted", "logged"):
         groups.add_row(name, *(f"{group[name]:.4f}" for group in hazard["groups"]))
     return [coefficients, lengths, groups]
@@ -126,7 +117,7 @@ def _sessions(told: Told) -> list[Table | str]:
 
 def _policies(told: Told) -> list[Table | str]:
     environments = list(next(iter(told["values"].values())))
-    table = _table("Policies: reward of an episode [95 %]; of a step", "policy", *environments)
+    table = plain_table("Policies: reward of an episode [95 %]; of a step", "policy", *environments)
     for policy, own in told["values"].items():
         table.add_row(short_name(policy), *(_value(own[where]) for where in environments))
     lines: list[Table | str] = [table]
