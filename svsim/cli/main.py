@@ -24,6 +24,7 @@ from svsim.cli.data_synth import Synth
 from svsim.cli.demo import Demo
 from svsim.cli.envs import Envs
 from svsim.cli.evaluate import Evaluate
+from svsim.cli.ope import Ope
 from svsim.cli.train import Sasrec4sv, ShowRun
 from svsim.cli.train_response import Response
 from svsim.cli.train_sb3 import Sb3
@@ -86,6 +87,7 @@ Command = (
     | Annotated[Train, subcommand("train")]
     | Annotated[Evaluate, subcommand("evaluate")]
     | Annotated[Benchmark, subcommand("benchmark")]
+    | Annotated[Ope, subcommand("ope")]
     | Annotated[Agents, subcommand("agents")]
     | Annotated[Envs, subcommand("envs")]
 )
@@ -129,7 +131,9 @@ class _UsageError(SvsimError, ValueError):
     """The command line cannot be parsed."""
 
 
-def _parse(arguments: Sequence[str]) -> Demo | Data | WorldCommands | Train | Evaluate | Benchmark | Agents | Envs:
+def _parse(
+    arguments: Sequence[str],
+) -> Demo | Data | WorldCommands | Train | Evaluate | Benchmark | Ope | Agents | Envs:
     """Parse by tyro, whose boxes become one line."""
     errors = io.StringIO()
     try:

@@ -94,6 +94,15 @@ class Audit:
             return np.full(len(asked), 1 / len(self.pool))
         return self._propensities.of(self._place[at], self._day[at])
 
+    def pool_shares(self, kind: str = "estimated") -> Floats:
+        """(K,) probability of each video of the pool, over all days.
+
+        Raises:
+            OptionError: Another kind.
+        """
+        rates = self._propensities.rates if _checked(kind) == "estimated" else np.ones(len(self.pool))
+        return np.asarray(rates / rates.sum())
+
     def _gates(self, verdict: str) -> tuple[str, ...]:
         return tuple(gate["name"] for gate in self._told["gates"] if gate["verdict"].startswith(verdict))
 

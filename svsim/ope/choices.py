@@ -135,7 +135,7 @@ def ask(
     n, width = len(logged), 2 + len(candidate_feature_names(logged.store))
     rows = {name: _Rows(n, width, tuple(groupings)) for name in agents}
     q_logged, form_logged = np.zeros(n), np.zeros((n, width))
-    shares = {name: _group_share(codes, logged.pool) for name, codes in groupings.items()}
+    shares = {name: np.bincount(codes[logged.pool], weights=logged.pool_share) for name, codes in groupings.items()}
     for start in range(0, n, BLOCK):
         part = np.arange(start, min(start + BLOCK, n))
         video = _videos(logged, part, others, seed)
@@ -169,10 +169,6 @@ def ask(
         if progress is not None:
             progress("logged contexts", int(part[-1]) + 1, n)
     return Asked(q_logged, form_logged, {name: own.done() for name, own in rows.items()})
-
-
-def _group_share(codes: Ints, pool: Ints) -> Floats:
-    return np.bincount(codes[pool]) / len(pool)
 
 
 def _videos(logged: LoggedBandit, part: Ints, others: int, seed: int) -> Ints:

@@ -16,13 +16,14 @@ from svsim.agents.registry import described, make_agent
 from svsim.data.atomic import write_file
 from svsim.data.result_folder import claimed
 from svsim.data.store import FeedStore
+from svsim.data.truth import TRUTH_FILE
 from svsim.envs.contexts import Contexts
-from svsim.errors import AgentError, CheckFailed, SvsimError
+from svsim.errors import AgentError, CheckFailed, OptionError, SvsimError
 from svsim.ope.action_groups import GROUPINGS, video_groups
 from svsim.ope.audit import Audit, propensity_audit
 from svsim.ope.choices import Asked, PolicyRows, Progress
 from svsim.ope.estimate import Estimate, estimate_rows
-from svsim.ope.logged import LoggedBandit, random_log, standard_log
+from svsim.ope.logged import OFFER, LoggedBandit, random_log, standard_log
 from svsim.ope.records import FORMAT, VERSION, policy_record, utility_records, value_record
 from svsim.ope.reward_model import RewardModel, fold_of, variance_fit
 from svsim.ope.rows import Rows, checked_rows
@@ -80,16 +81,20 @@ def evaluate(
     """
     spec.check_agents()
     store = find_store(spec.store)
+    if spec.truth and not (store.path / TRUTH_FILE).is_file():
+        raise OptionError(
+            "expected a world's store, found one without truth", where=f"--truth, {store.path}", remedy=OFFER
+        )
     audit = propensity_audit(store) if spec.log == "random" else None
     logged = _log(spec, store, audit)
     if out is None:
-        _check_audit(audit, despite_audit)
+        _check_audit(audit, spec, despite_audit)
         return _run(spec, logged, audit, None, progress)
     folder = Path(out)
     with claimed(folder, spec.json(), "an off-policy evaluation"):
         if audit is not None:
             write_file(folder / AUDIT_FILE, _json(audit.record()))
-        _check_audit(audit, despite_audit)
+        _check_audit(audit, spec, despite_audit)
         finished = folder / RESULT_FILE
         if finished.is_file() and not (folder / SHARDS).exists():
             return Evaluated(json.loads(finished.read_text(encoding="utf-8")), {})
@@ -106,20 +111,28 @@ def _json(document: Any) -> bytes:
     return (json.dumps(document, indent=1, ensure_ascii=False, allow_nan=False) + "\n").encode()
 
 
-def _check_audit(audit: Audit | None, despite: bool) -> None:
-    if audit is not None and not audit.passed and not despite:
-        raise CheckFailed(
-            f"the propensity audit failed: {'; '.join(audit.failures)}",
-            where="random log",
-            remedy="look at its table; --despite-audit prints estimates all the same",
-        )
+def _check_audit(audit: Audit | None, spec: OPESpec, despite: bool) -> None:
+    if audit is None or despite or audit.passes(spec.propensities):
+        return
+    raise CheckFailed(
+        f"the propensity audit failed: {'; '.join((*audit.failures, *audit.warnings))}",
+        where="random log",
+        remedy="look at its table; --despite-audit prints estimates all the same",
+    )
 
 
 def _log(spec: OPESpec, store: FeedStore, audit: Audit | None) -> LoggedBandit:
-    chosen = {"split": spec.split, "reward": spec.kind, "most": spec.rows, "seed": spec.seed}
-    if spec.log == "standard":
-        return standard_log(store, **chosen)
-    return random_log(store, audit=audit, propensities=spec.propensities, **chosen)
+    if audit is None:
+        return standard_log(store, split=spec.split, reward=spec.kind, most=spec.rows, seed=spec.seed)
+    return random_log(
+        store,
+        split=spec.split,
+        reward=spec.kind,
+        audit=audit,
+        propensities=spec.propensities,
+        most=spec.rows,
+        seed=spec.seed,
+    )
 
 
 def _run(
@@ -151,10 +164,19 @@ def _run(
         else:
             errors[name] = own
     document = _document(spec, logged, audit, estimates, closed, errors)
-    if spec.truth:
-        from svsim.ope.truth import add_truth
+    if spec.truth and estimates:
+        from svsim.ope.truth import true_values
 
-        add_truth(document, spec, logged, {name: agents[name] for name in estimates}, progress)
+        if progress is not None:
+            progress("true values", 0, None)
+        document["truth"] = true_values(
+            logged,
+            {name: agents[name] for name in estimates},
+            {record["agent"]: record["estimates"] for record in document["policies"] if "estimates" in record},
+            candidates=spec.candidates,
+            history=spec.history,
+            seed=spec.seed,
+        )
     return Evaluated(document, estimates)
 
 

@@ -20,13 +20,12 @@ from svsim.data.dense import DenseIds
 from svsim.data.splits import SPLIT_CODES
 from svsim.data.store import FeedStore
 from svsim.data.truth import TRUTH_FILE
-from svsim.envs.pools import pool_videos
 from svsim.errors import OptionError
 from svsim.ope.audit import Audit, propensity_audit
 from svsim.ope.rewards import Reward
 from svsim.randomness import keyed_hash
 
-__all__ = ["LoggedBandit", "random_log", "standard_log"]
+__all__ = ["OFFER", "LoggedBandit", "random_log", "standard_log"]
 
 Floats = npt.NDArray[np.float64]
 Ints = npt.NDArray[np.int64]
@@ -59,6 +58,8 @@ class LoggedBandit:
     """Which reward."""
     pool: Ints
     """(K,) dense ids that the random log draws from; of the standard log none."""
+    pool_share: Floats
+    """(K,) probability of each of them."""
     sets: Ints | None = None
     """(n, R) of the standard log: dense ids that were retrieved, 0 none or one that the store does not know."""
 
@@ -130,7 +131,8 @@ def random_log(
         reward=kind.of(store, rows),
         propensity=audit.propensity(rows, propensities),
         kind=kind,
-        pool=pool_videos(store, "random"),
+        pool=audit.pool,
+        pool_share=audit.pool_shares(propensities),
     )
 
 
@@ -186,6 +188,7 @@ def standard_log(
         propensity=np.exp(c["logprob"].astype(np.float64)),
         kind=kind,
         pool=np.zeros(0, dtype=np.int64),
+        pool_share=np.zeros(0),
         sets=np.where(retrieved < 0, 0, DenseIds(store.videos["video_id"]).of(public)),
     )
 

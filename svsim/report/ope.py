@@ -1,0 +1,223 @@
+"""An off-policy evaluation as tables and as figures."""
+
+from __future__ import annotations
+
+import io
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from svsim.data.atomic import write_file
+from svsim.report.tables import number, plain_table, value_and_interval
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from rich.table import Table
+
+__all__ = ["FIGURES", "ope_figures", "ope_tables"]
+
+Told = dict[str, Any]
+FIGURES = ("estimates.png", "policies.png")
+LITTLE = 100.0
+
+
+def ope_tables(told: Told) -> list[Table | str]:
+    """Estimates by policy and estimator, groups, differences, the truth where it is known, and how to read them.
+
+    Args:
+        told: `ope.json`.
+    """
+    log = told["log"]
+    good = [record for record in told["policies"] if "error" not in record]
+    parts: list[Table | str] = []
+    if good:
+        parts += [_estimates(told, good), _groups(told, good)]
+        if any("difference" in record for record in good):
+            parts.append(_differences(told, good))
+        if "truth" in told:
+            parts.append(_judgement(told))
+    parts += [f"failed: {record['agent']}: {record['error']}" for record in told["policies"] if "error" in record]
+    parts.append(
+        f"{told['question']}; {log['rows']:,} rows of the {log['log']} log, {log['users']:,} users;"
+        f" mean logged {log['reward']} {value_and_interval(log['mean_reward'])}"
+    )
+    if any(record["ess"] < LITTLE for record in good):
+        parts.append(f"! fewer than {LITTLE:.0f} effective rows: not to be relied on")
+    return parts
+
+
+def short_agent(name: str) -> str:
+    """The agent as typed, without the folders of its file or run."""
+    place, query, options = name.partition("?")
+    kept = "&".join(
+        f"{key}={value.rpartition('/')[2]}"
+        for key, _, value in (pair.partition("=") for pair in options.split("&") if pair)
+    )
+    return f"{place.rpartition('/')[2]}{query}{kept}"
+
+
+def _level(told: Told) -> str:
+    return f"[{100 * told['spec']['level']:g} %]"
+
+
+def _estimates(told: Told, records: list[Told]) -> Table:
+    truth = "truth" in told
+    columns = ["policy", "estimator", f"estimate {_level(told)}", *(["truth"] if truth else [])]
+    table = plain_table(
+        "Off-policy estimates",
+        *columns,
+        "effective",
+        "matches",
+        "largest w",
+        "constant",
+        "value is",
+        "note",
+        left=(0, 1),
+    )
+    for record in records:
+        for place, (name, own) in enumerate(record["estimates"].items()):
+            cells = [short_agent(record["agent"]) if place == 0 else "", name, value_and_interval(own, 4)]
+            if truth:
+                cells.append(number(told["truth"]["values"][record["agent"]]["value"], 4) if place == 0 else "")
+            constant = own["constant"]
+            cells += [
+                f"{own['ess']:,.0f}{' !' if own['ess'] < LITTLE else ''}",
+                f"{own['matches']:,}",
+                f"{own['largest_weight']:.1f}",
+                "" if constant is None else str(constant),
+                own["label"],
+                "; ".join(text for text in own["warnings"] if "effective rows" not in text or "choose" in text),
+            ]
+            table.add_row(*cells)
+        table.add_section()
+    return table
+
+
+def _groups(told: Told, records: list[Told]) -> Table:
+    first = records[0]["groups"]
+    table = plain_table(
+        "Utility of user groups (DR, one-step): mean over users of their mean",
+        "policy",
+        f"influencers ({first['influencer']['users']:,}) {_level(told)}",
+        f"normal ({first['normal']['users']:,}) {_level(told)}",
+        f"gap, normal − influencer {_level(told)}",
+    )
+    for record in records:
+        groups = record["groups"]
+        table.add_row(
+            short_agent(record["agent"]),
+            *(value_and_interval(groups[name]) for name in ("influencer", "normal", "gap")),
+        )
+    return table
+
+
+def _differences(told: Told, records: list[Told]) -> Table:
+    against = next(record["difference"]["against"] for record in records if "difference" in record)
+    table = plain_table(
+        f"Paired differences to {short_agent(against)} (DR, one-step)",
+        "policy", f"difference {_level(told)}", "p", "p by Holm", "verdict",
+    )  # fmt: skip
+    for record in records:
+        own = record.get("difference")
+        if own is None or record["agent"] == against:
+            continue
+        verdict = {True: "better", False: "worse", None: "not told apart"}[own["better"]]
+        table.add_row(
+            short_agent(record["agent"]), value_and_interval(own, 4), _p(own["p_value"]), _p(own["adjusted_p"]), verdict
+        )
+    return table
+
+
+def _p(value: float | None) -> str:
+    if value is None:
+        return "–"
+    return "< .001" if value < 0.001 else f"{value:.3f}"
+
+
+def _judgement(told: Told) -> Table:
+    names = {
+        "relative_error": "relative error",
+        "spearman": "Spearman",
+        "regret@1": "regret@1",
+        "type_i": "type I",
+        "type_ii": "type II",
+        "sharpe@3": "Sharpe@3",
+        "coverage": "truth in interval",
+    }
+    table = plain_table("Estimators judged by the truth", "estimator", *names.values())
+    for estimator, own in told["truth"]["judgement"].items():
+        table.add_row(estimator, *(number(own.get(name), 3) for name in names))
+    return table
+
+
+# --- figures ----------------------------------------------------------------------------------------------------------
+
+
+def ope_figures(told: Told, folder: Path) -> None:
+    """Draw estimates by estimator, a panel a policy, and policies side by side; two PNG files.
+
+    Args:
+        told: `ope.json`.
+        folder: Where `FIGURES` go.
+    """
+    good = [record for record in told["policies"] if "error" not in record]
+    if not good:
+        return
+    _save(_by_estimator(told, good), folder / FIGURES[0])
+    _save(_by_policy(told, good), folder / FIGURES[1])
+
+
+def _save(figure: Any, path: Path) -> None:
+    content = io.BytesIO()
+    figure.savefig(content, format="png", dpi=120)
+    write_file(path, content.getvalue())
+
+
+def _by_estimator(told: Told, records: list[Told]) -> Any:
+    from matplotlib.figure import Figure
+
+    columns = min(3, len(records))
+    rows = -(-len(records) // columns)
+    figure = Figure(figsize=(4.2 * columns, 0.6 + 3.4 * rows), layout="constrained")
+    axes = figure.subplots(rows, columns, squeeze=False, sharex=True).ravel()
+    for axis, record in zip(axes, records, strict=False):
+        names = list(record["estimates"])
+        _points(axis, names, [record["estimates"][name] for name in names])
+        if "truth" in told:
+            axis.axvline(told["truth"]["values"][record["agent"]]["value"], color="C3", linewidth=1, label="truth")
+            axis.legend(frameon=False, fontsize=7, loc="lower right")
+        axis.set_title(f"{short_agent(record['agent'])}\n{record['ess']:,.0f} effective rows", fontsize=9)
+    for axis in axes[len(records) :]:
+        axis.axis("off")
+    figure.supxlabel(f"{told['log']['reward']}, one-step", fontsize=9)
+    return figure
+
+
+def _by_policy(told: Told, records: list[Told]) -> Any:
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=(7, 1.4 + 0.45 * len(records)), layout="constrained")
+    axis = figure.subplots()
+    ordered = sorted(records, key=lambda record: record["estimates"]["dr"]["value"] or 0.0)
+    _points(axis, [short_agent(r["agent"]) for r in ordered], [r["estimates"]["dr"] for r in ordered])
+    if "truth" in told:
+        true = [told["truth"]["values"][record["agent"]]["value"] for record in ordered]
+        axis.plot(true, range(len(true)), "x", color="C3", label="truth")
+        axis.legend(frameon=False, fontsize=8)
+    mean = told["log"]["mean_reward"]["value"]
+    axis.axvline(mean, color="0.6", linewidth=1, linestyle=":")
+    axis.set(xlabel=f"{told['log']['reward']}, one-step; dotted: the log's own mean", title="Doubly robust estimates")
+    return figure
+
+
+def _points(axis: Axes, names: list[str], records: list[Told]) -> None:
+    """Values with their intervals, one below the other."""
+    for place, own in enumerate(records):
+        if own["value"] is None:
+            continue
+        colour = "C0" if own.get("label", "one-step") == "one-step" else "C1"
+        if own["low"] is not None:
+            axis.plot([own["low"], own["high"]], [place, place], color=colour, linewidth=1.5)
+        axis.plot(own["value"], place, "o", color=colour, markersize=4)
+    axis.set_yticks(range(len(names)), names, fontsize=8)
+    axis.set_ylim(-0.6, len(names) - 0.4)
+    axis.grid(axis="x", color="0.92")
