@@ -22,7 +22,15 @@ __all__ = ["agent_policy"]
 Ints = npt.NDArray[np.int64]
 
 
-def agent_policy(agent: Agent, store: FeedStore, world: World, *, history: int = 50, seed: int = 0) -> Policy:
+def agent_policy(
+    agent: Agent,
+    store: FeedStore,
+    world: World,
+    *,
+    history: int = 50,
+    seed: int = 0,
+    allowed: npt.NDArray[np.bool_] | None = None,
+) -> Policy:
     """An agent as a policy that `svsim.world.policy_value` takes: it sees the store's observation of each context.
 
     A video that the log never showed is in no table of the store: the agent cannot name it, and does not choose it.
@@ -33,6 +41,7 @@ def agent_policy(agent: Agent, store: FeedStore, world: World, *, history: int =
         world: Whose users and videos the states speak of.
         history: L of the observations.
         seed: Of what the agent draws.
+        allowed: (n_videos + 1,) which videos it may choose, by dense id; None: all that the store knows.
 
     Raises:
         AgentError: The agent tells no probabilities.
@@ -51,6 +60,8 @@ def agent_policy(agent: Agent, store: FeedStore, world: World, *, history: int =
     def policy(state: State, candidates: Ints) -> npt.NDArray[Any]:
         public = world.catalogue.public_id(np.maximum(candidates, 0))
         dense = np.where(candidates < 0, 0, videos.of(public))
+        if allowed is not None:
+            dense = np.where(allowed[dense], dense, 0)
         if not dense.any(axis=1).all():
             raise StoreError("expected a video of the store among each context's candidates", where=str(store.path))
         observation = contexts.observe(users.of(state.user), state.time_ms, dense)

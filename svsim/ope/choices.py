@@ -140,6 +140,8 @@ def ask(
         part = np.arange(start, min(start + BLOCK, n))
         video = _videos(logged, part, others, seed)
         observation = contexts.observe(logged.user[part], logged.time_ms[part], video)
+        if logged.sets is not None:
+            observation["action_mask"][:, 0] = (logged.sets[part] == logged.video[part][:, None]).any(axis=1)
         chance = np.full(len(part), logged.log == "random")
         q = model.predict(features(observation, chance), logged.user[part])
         form = np.concatenate([np.ones((*q.shape, 1)), q[..., None], observation["candidates"]], axis=2)
@@ -175,13 +177,8 @@ def _videos(logged: LoggedBandit, part: Ints, others: int, seed: int) -> Ints:
     """(B, 1 + S) the logged videos, and beside each others of the pool in random order; or all that was retrieved."""
     own = logged.video[part]
     if logged.sets is not None:
-        sets = logged.sets[part].copy()
-        place = (sets == own[:, None]).argmax(axis=1)
-        # A set holds what was shown from it.
-        rows = np.arange(len(part))
-        sets[rows, place] = sets[:, 0]
-        sets[:, 0] = own
-        return sets
+        sets = logged.sets[part]
+        return np.concatenate([own[:, None], np.where(sets == own[:, None], 0, sets)], axis=1)
     rng = np.random.default_rng([seed, 0xBE57, int(logged.rows[part[0]])])
     place = np.searchsorted(logged.pool, own)
     drawn = _distinct(rng, len(part), len(logged.pool) - 1, others)

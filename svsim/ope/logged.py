@@ -3,7 +3,9 @@
 Two logs can be asked. In the random log an exposure's video is a uniform draw from a pool of K, whatever the context: the
 question is what a policy would earn that picks its best of m candidates drawn from that pool. The standard log's
 propensities are known in a synthetic world alone, given the set that the platform retrieved for a request: the question
-there is what re-ranking that set would earn at a request's first place.
+there is what re-ranking that set would earn at a request's first place. Of the set a policy may choose what the training
+split has shown. Whatever else the store knows, it may know through the very exposure that is asked about, and a set that
+depends on what was drawn from it has no propensities.
 
 Both values are one-step, over the logged contexts: what a policy's picks would have done to the rest of a session, they do
 not tell.
@@ -25,7 +27,7 @@ from svsim.ope.audit import Audit, propensity_audit
 from svsim.ope.rewards import Reward
 from svsim.randomness import keyed_hash
 
-__all__ = ["OFFER", "LoggedBandit", "random_log", "standard_log"]
+__all__ = ["OFFER", "LoggedBandit", "may_be_chosen", "random_log", "standard_log"]
 
 Floats = npt.NDArray[np.float64]
 Ints = npt.NDArray[np.int64]
@@ -61,7 +63,7 @@ class LoggedBandit:
     pool_share: Floats
     """(K,) probability of each of them."""
     sets: Ints | None = None
-    """(n, R) of the standard log: dense ids that were retrieved, 0 none or one that the store does not know."""
+    """(n, R) of the standard log: dense ids that were retrieved and may be chosen, 0 for the rest."""
 
     def __post_init__(self) -> None:
         low = self.propensity[~((self.propensity > 0) & (self.propensity <= 1))]
@@ -175,7 +177,10 @@ def standard_log(
     rows = _some(store, rows, most, seed)
     c = {name: path.columns[name][lived[rows]] for name in ("user", "request", "time_ms", "logprob")}
     retrieved = path.world.retrieved(c["user"], c["request"], c["time_ms"])
-    public = path.world.catalogue.public_id(np.maximum(retrieved, 0))
+    sets = DenseIds(store.videos["video_id"]).of(path.world.catalogue.public_id(np.maximum(retrieved, 0)))
+    sets = np.where((retrieved >= 0) & may_be_chosen(store)[sets], sets, 0)
+    some = sets.any(axis=1)
+    rows, sets, logprob = rows[some], sets[some], c["logprob"][some]
     kind = reward or Reward.named()
     return LoggedBandit(
         store=store,
@@ -185,12 +190,17 @@ def standard_log(
         video=events["video"][rows].astype(np.int64),
         time_ms=events["time_ms"][rows].astype(np.int64),
         reward=kind.of(store, rows),
-        propensity=np.exp(c["logprob"].astype(np.float64)),
+        propensity=np.exp(logprob.astype(np.float64)),
         kind=kind,
         pool=np.zeros(0, dtype=np.int64),
         pool_share=np.zeros(0),
-        sets=np.where(retrieved < 0, 0, DenseIds(store.videos["video_id"]).of(public)),
+        sets=sets,
     )
+
+
+def may_be_chosen(store: FeedStore) -> npt.NDArray[np.bool_]:
+    """(n_videos + 1,) whether the training split has shown a video, which of the standard log a policy may choose."""
+    return np.asarray(store.videos["train_exposures"] > 0)
 
 
 def _in_split(store: FeedStore, split: str, *, chance: bool) -> Ints:

@@ -13,7 +13,7 @@ from svsim.agents.truth import agent_policy
 from svsim.names import INFLUENCER, NORMAL
 from svsim.ope.fresh import fresh_contexts
 from svsim.ope.judge import judge
-from svsim.ope.logged import LoggedBandit
+from svsim.ope.logged import LoggedBandit, may_be_chosen
 from svsim.ope.records import finite
 from svsim.response.true_reward import true_reward, true_signal
 from svsim.world.files import open_world
@@ -69,8 +69,10 @@ def true_values(
         if kind.name == "reward"
         else true_signal(store, path.world, kind.name)
     )
+    allowed = may_be_chosen(store) if logged.log == "standard" else None
     policies = {
-        name: agent_policy(agent, store, path.world, history=history, seed=seed) for name, agent in agents.items()
+        name: agent_policy(agent, store, path.world, history=history, seed=seed, allowed=allowed)
+        for name, agent in agents.items()
     }
     rows = {"logged": own}
     if logged.log == "random":
