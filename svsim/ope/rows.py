@@ -15,7 +15,7 @@ import numpy.typing as npt
 
 from svsim.errors import OptionError
 
-__all__ = ["Rows", "checked_rows"]
+__all__ = ["Rows", "as_clusters", "as_numbers", "check_finite", "check_ratios", "checked_rows"]
 
 Floats = npt.NDArray[np.float64]
 Flags = npt.NDArray[np.bool_]
@@ -75,13 +75,8 @@ def checked_rows(
     if n == 0:
         raise OptionError("expected at least one row, found none", where="reward")
     weights = None if weight is None else _numbers("weight", weight, n)
-    if weights is not None and (weights < 0).any():
-        row = int(np.flatnonzero(weights < 0)[0])
-        raise OptionError(
-            f"expected ratios of probabilities, 0 or more, found {weights[row]:g} in row {row}",
-            where="weight",
-            remedy="check the propensities that they were divided by",
-        )
+    if weights is not None:
+        check_ratios(weights)
     if reward_range is not None:
         check_range(rewards, *reward_range)
     return Rows(
@@ -90,7 +85,7 @@ def checked_rows(
         None if q_logged is None else _numbers("q_logged", q_logged, n),
         None if q_expected is None else _numbers("q_expected", q_expected, n),
         None if match is None else _flags(match, n),
-        None if user is None else _clusters(user, n),
+        None if user is None else as_clusters(user, n),
     )
 
 
@@ -112,17 +107,76 @@ def check_range(rewards: Floats, low: float, high: float) -> None:
         )
 
 
-def _numbers(name: str, values: npt.ArrayLike, n: int | None = None) -> Floats:
+def as_numbers(name: str, values: npt.ArrayLike) -> Floats:
+    """An array of numbers, of whatever shape.
+
+    Raises:
+        OptionError: It holds something else.
+    """
     try:
-        array = np.asarray(values, dtype=np.float64)
+        return np.asarray(values, dtype=np.float64)
     except (TypeError, ValueError):
         raise OptionError("expected an array of numbers, found something else", where=name) from None
-    _check_shape(name, array, n)
-    wrong = np.flatnonzero(~np.isfinite(array))
+
+
+def check_finite(name: str, array: Floats, there: Flags | None = None) -> None:
+    """Refuse numbers that are not finite.
+
+    Args:
+        name: Of the argument.
+        array: (n,) or (n, L).
+        there: Of the same shape: which of them count; None means all.
+
+    Raises:
+        OptionError: There is one.
+    """
+    wrong = np.argwhere(~np.isfinite(array) & (True if there is None else there))
     if len(wrong):
         raise OptionError(
-            f"expected finite numbers, found {array[wrong[0]]} in row {wrong[0]} ({len(wrong):,} such rows)", where=name
+            f"expected finite numbers, found {array[tuple(wrong[0])]} in {_place(wrong[0])}"
+            f" ({len(wrong):,} such {'rows' if array.ndim == 1 else 'places'})",
+            where=name,
         )
+
+
+def check_ratios(weights: Floats) -> None:
+    """Refuse (n,) or (n, L) ratios of probabilities below 0.
+
+    Raises:
+        OptionError: There is one.
+    """
+    wrong = np.argwhere(weights < 0)
+    if len(wrong):
+        raise OptionError(
+            f"expected ratios of probabilities, 0 or more, found {weights[tuple(wrong[0])]:g} in {_place(wrong[0])}",
+            where="weight",
+            remedy="check the propensities that they were divided by",
+        )
+
+
+def as_clusters(values: npt.ArrayLike, n: int) -> Ints:
+    """(n,) whole numbers that stand for users.
+
+    Raises:
+        OptionError: Another shape, or neither whole numbers nor texts.
+    """
+    array = np.asarray(values)
+    _check_shape("user", array, n)
+    if array.dtype.kind in "iu":
+        return np.asarray(array, dtype=np.int64)
+    if array.dtype.kind not in "US":
+        raise OptionError(f"expected whole numbers or texts, found {array.dtype}", where="user")
+    return np.unique(array, return_inverse=True)[1].astype(np.int64)
+
+
+def _place(index: Ints) -> str:
+    return f"row {index[0]}" + "".join(f", place {number}" for number in index[1:])
+
+
+def _numbers(name: str, values: npt.ArrayLike, n: int | None = None) -> Floats:
+    array = as_numbers(name, values)
+    _check_shape(name, array, n)
+    check_finite(name, array)
     return array
 
 
@@ -132,16 +186,6 @@ def _flags(values: npt.ArrayLike, n: int) -> Flags:
     if array.dtype != bool:
         raise OptionError(f"expected an array of bool, found one of {array.dtype}", where="match")
     return array
-
-
-def _clusters(values: npt.ArrayLike, n: int) -> Ints:
-    array = np.asarray(values)
-    _check_shape("user", array, n)
-    if array.dtype.kind in "iu":
-        return np.asarray(array, dtype=np.int64)
-    if array.dtype.kind not in "US":
-        raise OptionError(f"expected whole numbers or texts, found {array.dtype}", where="user")
-    return np.unique(array, return_inverse=True)[1].astype(np.int64)
 
 
 def _check_shape(name: str, array: npt.NDArray[Any], n: int | None) -> None:
