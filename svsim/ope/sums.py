@@ -27,7 +27,7 @@ Ints = npt.NDArray[np.int64]
 
 @dataclass(frozen=True)
 class Terms:
-    """An estimator's terms by row; None stands for zeros in `base` and for ones in `denominator`."""
+    """An estimator's terms by row; None stands for zeros in `base`, for ones in `denominator`, for w in `counted`."""
 
     numerator: Floats
     """(n,) a."""
@@ -35,6 +35,8 @@ class Terms:
     """(n,) b."""
     base: Floats | None = None
     """(n,) c."""
+    counted: Floats | None = None
+    """(n,) what the effective size and matches are counted by, for an estimator that does not weigh by w."""
 
     @property
     def plain(self) -> Floats | None:
@@ -67,7 +69,7 @@ class UserSums:
         n = len(rows)
         user, place = _by_user(rows.user, n)
         ones = np.ones(n)
-        weight = _weights(rows)
+        weight = _weights(rows) if terms.counted is None else terms.counted
         columns = [
             ones,
             np.zeros(n) if terms.base is None else terms.base,

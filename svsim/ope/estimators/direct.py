@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import ClassVar
 
+import numpy as np
+
 from svsim.ope.estimators.base import Estimator, given
 from svsim.ope.rows import Rows
 from svsim.ope.sums import Terms
@@ -22,4 +24,4 @@ class DirectMethod(Estimator):
     needs: ClassVar[tuple[str, ...]] = ("q_expected",)
 
     def _terms(self, rows: Rows, constant: float) -> Terms:  # noqa: ARG002
-        return Terms(given(rows.q_expected))
+        return Terms(given(rows.q_expected), counted=np.ones(len(rows)))

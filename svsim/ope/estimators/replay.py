@@ -26,4 +26,4 @@ class Replay(Estimator):
 
     def _terms(self, rows: Rows, constant: float) -> Terms:  # noqa: ARG002
         match = np.asarray(rows.match, dtype=np.float64)
-        return Terms(match * rows.reward, match)
+        return Terms(match * rows.reward, match, counted=match)
