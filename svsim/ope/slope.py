@@ -6,8 +6,9 @@ one counts that lies within the reach of all before it,
 
     |V_i − V_j| ≤ width_i + (√6 − 1) width_j   for all j before i,
 
-with widths t_(.9, n − 1) · s / √n. It trusts the widths. With few effective rows the widest is too narrow to be trusted
-and SLOPE walks to a narrow, wrong one; the guard then keeps the least biased constant.
+with widths t_(.9, n − 1) · s / √n, and of equally wide ones the largest constant. It trusts the widths. With few effective
+rows the widest is too narrow to be trusted and SLOPE walks to a narrow, wrong one; the guard then keeps the least biased
+constant.
 """
 
 from __future__ import annotations
@@ -61,7 +62,9 @@ def slope(estimator: Estimator, rows: Rows, *, guard: float = 0.0) -> Tuned:
         apart = (abs(means[constant] - means[before]) - REACH * widths[before] for before in order[:place])
         if max(apart) > widths[constant]:
             break
-        chosen = constant
+        # What is no narrower has nothing to offer for its bias.
+        if widths[constant] < widths[chosen]:
+            chosen = constant
     return Tuned(chosen, terms[chosen], False)
 
 
