@@ -1,0 +1,465 @@
+"""Estimators held to an independent library, to hand-worked tables, and to all that could have happened."""
+
+from __future__ import annotations
+
+import json
+import warnings
+from collections.abc import Iterator
+from itertools import permutations, product
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from svsim.errors import OptionError, UnknownNameError
+from svsim.ope import Estimate, OPEWarning, estimate
+from svsim.ope.estimate import TUNED, estimate_rows
+from svsim.ope.estimators import ESTIMATORS
+from svsim.ope.rows import checked_rows
+from svsim.ope.slope import slope
+from svsim.ope.sums import Terms, UserSums
+
+FIXTURES = Path(__file__).parents[1] / "fixtures" / "ope"
+EXPECTED = json.loads((FIXTURES / "expected.json").read_text())
+"""Values of Open Bandit Pipeline 0.5.7."""
+LOGS = [name for name in EXPECTED if name != "meta"]
+RTOL = 1e-10
+EXACT = 1e-12
+
+
+def fixture_log(name: str) -> dict[str, Any]:
+    with np.load(FIXTURES / f"{name}.npz") as held:
+        log = {key: held[key] for key in ("action", "reward", "pscore", "action_dist", "q_hat")}
+    row = np.arange(len(log["action"]))
+    chosen = log["action_dist"][row, log["action"]]
+    return {
+        "reward": log["reward"],
+        "weight": chosen / log["pscore"],
+        "q_logged": log["q_hat"][row, log["action"]],
+        "q_expected": (log["action_dist"] * log["q_hat"]).sum(axis=1),
+        "match": chosen == 1,
+    }
+
+
+@pytest.mark.parametrize("log", LOGS)
+@pytest.mark.parametrize("name", ["dm", "ips", "snips", "dr", "sndr"])
+def test_values_are_the_independent_librarys(log: str, name: str) -> None:
+    assert estimate(name, **fixture_log(log)).value == pytest.approx(EXPECTED[log][name], rel=RTOL)
+
+
+@pytest.mark.parametrize("log", LOGS)
+@pytest.mark.parametrize("name", ["ips_clip", "dr_clip", "switch_dr", "dros"])
+def test_values_at_each_constant_are_the_independent_librarys(log: str, name: str) -> None:
+    given, expected = fixture_log(log), EXPECTED[log]
+    assert len(expected[name]) >= 4
+    for constant, value in expected[name].items():
+        if np.isnan(value):
+            # 0 / 0 there at λ = 0 and a weight of 0; the limit here.
+            assert (name, float(constant)) == ("dros", 0.0)
+            value = expected["dm"]
+        assert estimate(name, **given, constant=float(constant)).value == pytest.approx(value, rel=RTOL), constant
+
+
+@pytest.mark.parametrize("log", LOGS)
+@pytest.mark.parametrize("name", [*TUNED])
+def test_tuned_values_are_the_independent_librarys(log: str, name: str) -> None:
+    """The constant may differ where several give the same value."""
+    assert estimate(name, **fixture_log(log)).value == pytest.approx(EXPECTED[log]["tuning"][name]["value"], rel=RTOL)
+
+
+@pytest.mark.parametrize("log", LOGS)
+def test_replay_is_the_independent_librarys_where_there_is_a_match(log: str) -> None:
+    given, expected = fixture_log(log), EXPECTED[log]["replay"]
+    if given["match"].any():
+        assert estimate("replay", **given).value == pytest.approx(expected, rel=RTOL)
+        return
+    assert expected == 0.0
+    with pytest.warns(OPEWarning, match="replay: the target agrees with no row of the log: no estimate"):
+        found = estimate("replay", **given)
+    assert np.isnan(found.value)
+    assert found.matches == 0
+
+
+@pytest.mark.parametrize("log", LOGS)
+def test_sizes_of_weights_are_the_independent_librarys(log: str) -> None:
+    given, expected = fixture_log(log), EXPECTED[log]["ips_rounds"]
+    found = estimate("ips", **given)
+    assert found.value == pytest.approx(expected["mean"], rel=RTOL)
+    assert found.ess == pytest.approx(expected["ess"], rel=RTOL)
+    assert found.sums.mean_weight == pytest.approx(expected["mean_weight"], rel=RTOL)
+    assert found.largest_weight == pytest.approx(expected["max_weight"], rel=RTOL)
+    assert found.matches == np.count_nonzero(given["weight"])
+    # Rows by themselves: s² = Σ (w r − V)² / (n (n − 1)).
+    n = len(given["reward"])
+    assert found.standard_error**2 * (n - 1) == pytest.approx(expected["var_ddof0"], rel=RTOL)
+
+
+THREE = {
+    "reward": [1.0, 0.0, 2.0],
+    "weight": [0.5, 4.0, 2.0],
+    "q_logged": [0.5, 1.0, 1.0],
+    "q_expected": [1.0, 0.5, 0.0],
+    "match": [True, False, True],
+}
+"""w r = .5, 0, 4; r − q̂ = .5, −1, 1; w (r − q̂) = .25, −4, 2; q̄ sums to 1.5."""
+
+BY_HAND = [
+    ("replay", None, (1 + 2) / 2),
+    ("dm", None, 1.5 / 3),
+    ("ips", None, 4.5 / 3),
+    ("mips", None, 4.5 / 3),
+    ("snips", None, 4.5 / 6.5),
+    ("dr", None, (1.5 - 1.75) / 3),
+    ("mrdr", None, (1.5 - 1.75) / 3),
+    ("sndr", None, 1.5 / 3 - 1.75 / 6.5),
+    ("ips_clip", 0, 0.0),
+    ("ips_clip", 1, (0.5 + 0 + 2) / 3),
+    ("ips_clip", 3, 4.5 / 3),
+    ("dr_clip", 0, 1.5 / 3),
+    ("dr_clip", 1, (1.5 + 0.25 - 1 + 1) / 3),
+    ("dr_clip", 3, (1.5 + 0.25 - 3 + 2) / 3),
+    ("dr_clip", np.inf, (1.5 - 1.75) / 3),
+    ("switch_dr", 0, 1.5 / 3),
+    ("switch_dr", 1, (1.5 + 0.25) / 3),
+    # A weight of the constant itself still counts.
+    ("switch_dr", 2, (1.5 + 0.25 + 2) / 3),
+    ("switch_dr", 4, (1.5 - 1.75) / 3),
+    ("dros", 0, 1.5 / 3),
+    # λ w / (w² + λ): 1 / 2.25, 8 / 18, 4 / 6.
+    ("dros", 2, (1.5 + 0.5 / 2.25 - 8 / 18 + 4 / 6) / 3),
+    ("dros", np.inf, (1.5 - 1.75) / 3),
+]
+
+
+@pytest.mark.parametrize(("name", "constant", "value"), BY_HAND)
+def test_three_rows_by_hand(name: str, constant: float | None, value: float) -> None:
+    assert estimate(name, **THREE, constant=constant).value == pytest.approx(value, rel=EXACT, abs=EXACT)
+
+
+def test_every_estimator_is_worked_by_hand() -> None:
+    assert {name for name, *_ in BY_HAND} == set(ESTIMATORS)
+
+
+def test_sizes_of_three_rows_by_hand() -> None:
+    found = estimate("ips", **THREE)
+    assert found.ess == pytest.approx(6.5**2 / (0.25 + 16 + 4), rel=EXACT)
+    assert (found.matches, found.largest_weight) == (3, 4.0)
+    matches = estimate("replay", reward=THREE["reward"], match=THREE["match"])
+    assert (matches.ess, matches.matches, matches.largest_weight) == (2.0, 2, 1.0)
+    assert estimate("dm", reward=THREE["reward"], q_expected=THREE["q_expected"]).ess == 3.0
+
+
+def test_sizes_are_those_of_what_an_estimator_uses() -> None:
+    """Weights that are there for others are not replay's, nor the direct method's."""
+    replay, direct = estimate("replay", **THREE), estimate("dm", **THREE)
+    assert (replay.ess, replay.matches, replay.largest_weight) == (2.0, 2, 1.0)
+    assert (direct.ess, direct.matches, direct.largest_weight) == (3.0, 3, 1.0)
+
+
+def test_standard_errors_of_two_users_by_hand() -> None:
+    """User 0 has the rows w r = .5, 0 and w = .5, 4; user 1 has 4 and 2."""
+    users = [0, 0, 1]
+    # IPS: ψ = (.5 − 2 · 1.5) / 3 = −(4 − 1.5) / 3; s² = 2 / 1 · 2 ψ².
+    assert estimate("ips", **THREE, user=users).standard_error == pytest.approx(2 * 2.5 / 3, rel=EXACT)
+    # SNIPS: ψ = (4 − 2 V) / 6.5.
+    assert estimate("snips", **THREE, user=users).standard_error == pytest.approx(
+        2 * (4 - 2 * 4.5 / 6.5) / 6.5, rel=EXACT
+    )
+    # SNDR: of q̄ (0 − .5) / 3, of the ratio (2 + 2 · 1.75 / 6.5) / 6.5.
+    expected = 2 * abs(-0.5 / 3 + (2 + 2 * 1.75 / 6.5) / 6.5)
+    assert estimate("sndr", **THREE, user=users).standard_error == pytest.approx(expected, rel=EXACT)
+
+
+BEHAVIOUR = np.array([[0.5, 0.5], [0.2, 0.8], [0.9, 0.1]])
+TARGET = np.array([[0.3, 0.7], [1.0, 0.0], [0.25, 0.75]])
+CHANCE = np.array([[0.1, 0.6], [0.5, 0.9], [0.3, 0.8]])
+"""(3, 2) chances of a reward of 1, else 0."""
+MODEL = np.array([[0.2, 0.2], [0.9, -0.4], [0.0, 1.5]])
+"""(3, 2) a wrong q̂."""
+WEIGHT = TARGET / BEHAVIOUR
+TRUTH = float((TARGET * CHANCE).sum(axis=1).mean())
+
+
+def all_logs(behaviour: np.ndarray, target: np.ndarray) -> Iterator[tuple[float, dict[str, Any]]]:
+    """The probability of each of 2³ × 2³ actions and rewards, and what an estimator takes of them."""
+    row = np.arange(3)
+    for actions, rewards in product(product((0, 1), repeat=3), repeat=2):
+        action, reward = np.array(actions), np.array(rewards, dtype=float)
+        chance = CHANCE[row, action]
+        probability = behaviour[row, action] * np.where(reward == 1, chance, 1 - chance)
+        yield (
+            float(probability.prod()),
+            {
+                "reward": reward,
+                "weight": (target / behaviour)[row, action],
+                "q_logged": MODEL[row, action],
+                "q_expected": (target * MODEL).sum(axis=1),
+                "match": target.argmax(axis=1) == action,
+            },
+        )
+
+
+def expectation(name: str, constant: float | None = None) -> float:
+    return sum(p * estimate(name, **log, constant=constant).value for p, log in all_logs(BEHAVIOUR, TARGET))
+
+
+@pytest.mark.parametrize("name", ["ips", "mips", "dr", "mrdr"])
+def test_the_expectation_over_all_logs_is_the_truth(name: str) -> None:
+    assert expectation(name) == pytest.approx(TRUTH, rel=EXACT)
+
+
+def test_the_direct_method_is_biased_by_its_model() -> None:
+    bias = float((TARGET * (MODEL - CHANCE)).sum(axis=1).mean())
+    assert abs(bias) > 0.05
+    assert expectation("dm") - TRUTH == pytest.approx(bias, rel=EXACT)
+
+
+USED = {
+    "ips_clip": lambda constant: np.minimum(WEIGHT, constant),
+    "dr_clip": lambda constant: np.minimum(WEIGHT, constant),
+    "switch_dr": lambda constant: np.where(constant < WEIGHT, 0.0, WEIGHT),
+    "dros": lambda constant: constant * WEIGHT / (WEIGHT**2 + constant),
+}
+"""What a constant makes of the weights (3, 2)."""
+
+
+@pytest.mark.parametrize("name", USED)
+@pytest.mark.parametrize("constant", [0.3, 1.0, 1.4, 6.0])
+def test_the_bias_of_a_constant_is_its_closed_form(name: str, constant: float) -> None:
+    """E[V] − truth = mean of Σ_b p(b | x) (w′ − w) (E[r | x, b] − q̂(x, b)), with q̂ = 0 for IPS."""
+    error = CHANCE - (0 if name == "ips_clip" else MODEL)
+    bias = float((BEHAVIOUR * (USED[name](constant) - WEIGHT) * error).sum(axis=1).mean())
+    assert expectation(name, constant) - TRUTH == pytest.approx(bias, rel=EXACT, abs=EXACT)
+    assert abs(bias) > 0.001
+
+
+@pytest.mark.parametrize("name", USED)
+def test_without_a_cut_there_is_no_bias(name: str) -> None:
+    assert expectation(name, np.inf) == pytest.approx(TRUTH, rel=EXACT)
+
+
+@pytest.mark.parametrize(("uniform", "unbiased"), [(True, True), (False, False)])
+def test_replay_is_unbiased_given_a_match_in_a_uniform_log_alone(uniform: bool, unbiased: bool) -> None:
+    behaviour = np.full((3, 2), 0.5) if uniform else BEHAVIOUR
+    target = np.array([[0.0, 1.0], [1.0, 0.0], [0.0, 1.0]])
+    matched = [(p, log) for p, log in all_logs(behaviour, target) if log["match"].any()]
+    mean = sum(p * estimate("replay", **log).value for p, log in matched) / sum(p for p, _ in matched)
+    assert (mean == pytest.approx((0.6 + 0.5 + 0.8) / 3, rel=EXACT)) is unbiased
+
+
+class TestSlope:
+    def rows(self, n: int = 200, **changes: Any) -> Any:
+        rng = np.random.default_rng(0)
+        arrays = {"reward": rng.random(n), "weight": rng.exponential(size=n), "q_logged": np.zeros(n)}
+        return checked_rows(**({**arrays, "q_expected": np.zeros(n)} | changes))
+
+    @pytest.mark.parametrize("name", TUNED.values())
+    def test_the_largest_constant_counts_when_nothing_varies(self, name: str) -> None:
+        """Weights of 1 and a model without error: no constant gains anything."""
+        half = np.full(20, 0.5)
+        same = self.rows(20, reward=half, weight=np.ones(20), q_logged=half, q_expected=half)
+        tuned = slope(ESTIMATORS[name], same)
+        assert (tuned.constant, tuned.guarded) == (np.inf, False)
+        assert tuned.terms.plain == pytest.approx(half)
+
+    def test_a_biased_constant_far_from_the_others_is_not_chosen(self) -> None:
+        """Every weight 20: what is cut to 10 says half, with no width to excuse it."""
+        n = 1_000
+        rows = self.rows(n, weight=np.full(n, 20.0))
+        assert slope(ESTIMATORS["ips_clip"], rows).constant == np.inf
+
+    def test_a_constant_within_reach_is_chosen(self) -> None:
+        """Rewards without a mean: no cut moves the value, the smallest one has the narrowest interval."""
+        reward = np.tile([1.0, -1.0], 100)
+        rows = self.rows(200, reward=reward, weight=np.repeat([0.1, 20.0], 100))
+        assert slope(ESTIMATORS["ips_clip"], rows).constant == 1.0
+
+    def test_the_guard_keeps_the_least_biased_constant(self) -> None:
+        rows = self.rows(reward=np.tile([1.0, -1.0], 100), weight=np.repeat([0.1, 20.0], 100))
+        size = (100 * 0.1 + 100 * 20.0) ** 2 / (100 * 0.01 + 100 * 400.0)
+        below = slope(ESTIMATORS["ips_clip"], rows, guard=size + 0.01)
+        assert (below.constant, below.guarded) == (np.inf, True)
+        assert slope(ESTIMATORS["ips_clip"], rows, guard=size - 0.01).guarded is False
+        told = estimate_rows("ips_slope", rows, guard=size + 0.01)
+        assert (told.constant, told.guarded) == (np.inf, True)
+        assert "too few effective rows to choose a constant" in told.warnings
+
+    def test_one_row_keeps_the_largest_constant(self) -> None:
+        """Its widths are infinite, all of them within the reach of all."""
+        one = checked_rows(reward=[1.0], weight=[20.0])
+        assert slope(ESTIMATORS["ips_clip"], one).constant == np.inf
+
+    def test_a_cut_that_cuts_nothing_is_not_reported(self) -> None:
+        """Weights up to 5: 5, 10 and inf say the same."""
+        assert estimate("ips_slope", **fixture_log("uniform_softmax")).constant == np.inf
+
+    def test_left_out_or_asked_for_it_is_the_same(self) -> None:
+        given = fixture_log("uniform_softmax")
+        by_name, left, asked = (
+            estimate("ips_slope", **given),
+            estimate("ips_clip", **given),
+            estimate("ips_clip", **given, constant="slope"),
+        )
+        assert by_name.constant == left.constant == asked.constant
+        assert by_name.value == left.value == asked.value
+
+
+finite = st.floats(-100, 100, allow_subnormal=False)
+rows_of_users = st.lists(st.tuples(finite, st.floats(0, 50), st.integers(0, 4)), min_size=1, max_size=12)
+
+
+class TestSums:
+    @given(st.lists(rows_of_users, min_size=3, max_size=3))
+    def test_merging_is_the_sum_of_the_whole_in_any_order(self, shards: list[list[tuple[float, float, int]]]) -> None:
+        def sums(rows: list[tuple[float, float, int]]) -> UserSums:
+            reward, weight, user = (np.array(part) for part in zip(*rows, strict=True))
+            checked = checked_rows(reward=reward, weight=weight, user=user)
+            return UserSums.of(ESTIMATORS["snips"].terms(checked), checked)
+
+        whole = sums([row for shard in shards for row in shard])
+        for one, two, three in permutations(map(sums, shards)):
+            for merged in (one.merge(two).merge(three), one.merge(two.merge(three))):
+                assert merged.user.tolist() == whole.user.tolist()
+                assert merged.sums == pytest.approx(whole.sums, rel=1e-9, abs=1e-9)
+                assert merged.largest == whole.largest
+
+    def test_merging_by_hand(self) -> None:
+        one = checked_rows(reward=[1.0, 2.0], weight=[1.0, 3.0], user=[7, 2])
+        two = checked_rows(reward=[5.0], weight=[2.0], user=[7])
+        merged = UserSums.of(Terms(one.reward), one).merge(UserSums.of(Terms(two.reward), two))
+        assert merged.user.tolist() == [2, 7]
+        # Rows, c, a, b, w, w², matches.
+        assert merged.sums.tolist() == [[1, 0, 2, 1, 3, 9, 1], [2, 0, 6, 2, 3, 5, 2]]
+        assert (merged.rows, merged.matches, merged.largest, merged.value) == (3, 3, 3.0, 8 / 3)
+
+    def test_ids_of_users_do_not_matter_their_groups_do(self) -> None:
+        """Whole numbers close together, far apart, below zero, and texts."""
+        groups = np.array([0, 1, 0, 2, 1, 1])
+        arrays = {"reward": [1.0, 0.0, 3.0, 1.0, 2.0, 0.5], "weight": [1.0, 2.0, 0.5, 3.0, 0.0, 1.0]}
+        expected = estimate("snips", **arrays, user=groups).interval()
+        for ids in ([10, 20, 30], [-5, 10**12, 3], ["ann", "bo", "cy"], [b"x", b"a", b"m"]):
+            assert estimate("snips", **arrays, user=np.array(ids)[groups]).interval() == pytest.approx(
+                expected, rel=EXACT
+            )
+        assert estimate("snips", **arrays).interval() != pytest.approx(expected, rel=0.01)
+
+    def test_influences_sum_to_nothing_and_are_derivatives(self) -> None:
+        rng = np.random.default_rng(3)
+        n = 40
+        names = ("reward", "weight", "q_logged", "q_expected")
+        rows = checked_rows(**{name: rng.random(n) for name in names}, user=rng.integers(0, 6, n))
+        sums = UserSums.of(ESTIMATORS["sndr"].terms(rows), rows)
+        influence = sums.influence()
+        assert influence.sum() == pytest.approx(0, abs=EXACT)
+        step = 1e-6
+        for user in range(6):
+            more = sums.total + step * sums.sums[user]
+            assert float(sums.values_of(more[None])[0]) - sums.value == pytest.approx(step * influence[user], rel=1e-4)
+
+
+def test_one_user_alone_has_no_interval() -> None:
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        found = estimate("ips", reward=[1.0, 0.0], weight=[1.0, 1.0], user=[3, 3])
+        assert np.isnan(found.interval()).all()
+    assert found.value == 0.5
+    assert found.warnings == ("2 effective rows", "one user alone: there is no interval")
+
+
+@pytest.mark.parametrize("name", ["snips", "sndr", "replay"])
+def test_no_match_is_no_estimate(name: str) -> None:
+    none = THREE | {"weight": [0.0, 0.0, 0.0], "match": [False, False, False]}
+    with pytest.warns(OPEWarning, match=f"{name}: the target agrees with no row"):
+        found = estimate(name, **none)
+    assert np.isnan(found.value)
+    assert np.isnan(found.interval()).all()
+    assert found.ess == 0.0
+    assert found.warnings == ("no match: there is no estimate",)
+
+
+def test_enough_rows_are_not_warned_of() -> None:
+    n = 100
+    assert estimate("ips", reward=np.ones(n), weight=np.ones(n)).warnings == ()
+    assert estimate("ips", reward=np.ones(n), weight=np.linspace(0.9, 1.1, n)).warnings == ("100 effective rows",)
+
+
+def test_the_interval_is_students() -> None:
+    """Of 1, 2, 3: V = 2, s = 1 / √3, t(.975, 2) = 4.302653."""
+    found = estimate("ips", reward=[1.0, 2.0, 3.0], weight=[1.0, 1.0, 1.0])
+    assert isinstance(found, Estimate)
+    assert found.interval(0.95) == pytest.approx((2 - 4.302653 / 3**0.5, 2 + 4.302653 / 3**0.5), rel=1e-6)
+
+
+GOOD = {"reward": [0.0, 1.0], "weight": [1.0, 2.0], "q_logged": [0.5, 0.5], "q_expected": [0.5, 0.5]}
+
+
+@pytest.mark.parametrize(
+    ("name", "changes", "message"),
+    [
+        (
+            "ips",
+            {"weight": [1.0, -0.5]},
+            r"^weight: expected ratios .*, 0 or more, found -0.5 in row 1; check the prop",
+        ),
+        ("ips", {"reward": [np.nan, 1.0]}, r"^reward: expected finite numbers, found nan in row 0 \(1 such rows\)"),
+        ("ips", {"weight": [1.0, np.inf]}, "^weight: expected finite numbers, found inf in row 1"),
+        ("dm", {"q_expected": [np.nan, np.nan]}, r"^q_expected: expected finite numbers, .* \(2 such rows\)"),
+        (
+            "ips",
+            {"weight": [1.0, 2.0, 3.0]},
+            r"^weight: expected 2 rows, one number each, found an array of shape \(3,\)",
+        ),
+        ("dr", {"q_logged": [[0.5, 0.5]]}, r"^q_logged: expected 2 rows, .* found an array of shape \(1, 2\)"),
+        ("ips", {"user": [1]}, r"^user: expected 2 rows, one number each, found an array of shape \(1,\)"),
+        ("ips", {"reward": [[0.0, 1.0]]}, r"^reward: expected one number a row, found an array of shape \(1, 2\)"),
+        ("ips", {"reward": ["a", "b"]}, "^reward: expected an array of numbers, found something else"),
+        ("ips", {"reward": [[0.0], [1.0, 2.0]]}, "^reward: expected an array of numbers, found something else"),
+        ("ips", {"reward": [], "weight": []}, "^reward: expected at least one row, found none"),
+        (
+            "ips",
+            {"reward_range": (0, 0.5)},
+            r"^reward: expected rewards from 0 to 0.5, found 1 in row 1 .*; declare the",
+        ),
+        ("ips", {"reward_range": (1, 0)}, r"^reward range: expected a range such as \(0, 1\), found \(1, 0\)"),
+        ("ips", {"user": [0.5, 1.5]}, "^user: expected whole numbers or texts, found float64"),
+        ("replay", {"match": [0, 1]}, "^match: expected an array of bool, found one of int64"),
+        ("replay", {"match": [True]}, r"^match: expected 2 rows, .* found an array of shape \(1,\)"),
+        ("replay", {}, "^estimator replay: expected match, found none"),
+        ("ips", {"weight": None}, "^estimator ips: expected weight, found none"),
+        ("dr", {"q_logged": None}, "^estimator dr: expected q_logged, found none"),
+        ("dros", {"q_expected": None}, "^estimator dros: expected q_expected, found none"),
+        ("dros_slope", {"q_expected": None}, "^estimator dros: expected q_expected, found none"),
+        ("ips", {"constant": 2.0}, "^estimator ips: expected no constant, found 2.0"),
+        ("ips", {"constant": "slope"}, "^estimator ips: expected no constant, found 'slope'"),
+        ("ips_clip", {"constant": -1.0}, "^estimator ips_clip: expected a constant from 0 to inf, found -1.0"),
+        ("ips_clip", {"constant": np.nan}, "^estimator ips_clip: expected a constant from 0 to inf, found nan"),
+        ("ips_clip", {"constant": "lepski"}, "^estimator ips_clip: expected no constant, found 'lepski'"),
+        ("ips_slope", {"constant": 2.0}, "^ips_slope: expected no constant, since SLOPE chooses it, found 2.0"),
+    ],
+)
+def test_what_cannot_be_is_refused(name: str, changes: dict[str, Any], message: str) -> None:
+    with pytest.raises(OptionError, match=message):
+        estimate(name, **(GOOD | changes))
+
+
+def test_an_unknown_estimator_is_told_the_known_ones() -> None:
+    with pytest.raises(UnknownNameError) as caught:
+        estimate("drr", **GOOD)
+    assert all(name in str(caught.value) for name in [*ESTIMATORS, *TUNED])
+    assert str(caught.value).endswith("found 'drr'")
+
+
+def test_a_declared_range_holds_its_ends() -> None:
+    assert estimate("ips", **GOOD, reward_range=(0, 1)).value == 1.0
+    assert estimate("ips", **(GOOD | {"reward": [0.0, 1 + 1e-12]}), reward_range=(0, 1)).value == pytest.approx(1.0)
+
+
+def test_arrays_are_left_as_they_were() -> None:
+    given = {name: np.array(values) for name, values in THREE.items()} | {"user": np.array(["a", "b", "a"])}
+    for array in given.values():
+        array.setflags(write=False)
+    for name in [*ESTIMATORS, *TUNED]:
+        estimate(name, **given)
