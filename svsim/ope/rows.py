@@ -166,7 +166,10 @@ def as_clusters(values: npt.ArrayLike, n: int) -> Ints:
         return np.asarray(array, dtype=np.int64)
     if array.dtype.kind not in "US":
         raise OptionError(f"expected whole numbers or texts, found {array.dtype}", where="user")
-    return np.unique(array, return_inverse=True)[1].astype(np.int64)
+    from pandas.util import hash_array
+
+    # A hash, so that shards of a log name a user alike.
+    return np.asarray(hash_array(array.astype(object)).view(np.int64))
 
 
 def _place(index: Ints) -> str:

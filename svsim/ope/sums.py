@@ -17,6 +17,7 @@ from typing import Self
 import numpy as np
 import numpy.typing as npt
 
+from svsim.errors import OptionError
 from svsim.ope.rows import Rows
 
 __all__ = ["Terms", "UserSums"]
@@ -57,11 +58,13 @@ class UserSums:
         user: (U,) ids.
         sums: (U, 7) rows, c, a, b, w, w², matches (rows of a weight above 0).
         largest: The largest weight.
+        by_row: Whether every row stands for itself, so that the ids name nobody.
     """
 
     user: Ints
     sums: Floats
     largest: float
+    by_row: bool = False
 
     @classmethod
     def of(cls, terms: Terms, rows: Rows) -> Self:
@@ -80,20 +83,30 @@ class UserSums:
             (weight > 0).astype(np.float64),
         ]
         if place is None:
-            return cls(user, np.column_stack(columns), float(weight.max()))
+            return cls(user, np.column_stack(columns), float(weight.max()), by_row=True)
         sums = np.empty((len(user), len(columns)))
         for number, column in enumerate(columns):
             sums[:, number] = np.bincount(place, weights=column, minlength=len(user))
         return cls(user, sums, float(weight.max()))
 
     def merge(self, other: UserSums) -> UserSums:
-        """The sums of two shards together."""
+        """The sums of two shards together; a user's ids must be the same in both.
+
+        Raises:
+            OptionError: The users of one are told, those of the other are not.
+        """
+        if self.by_row != other.by_row:
+            raise OptionError("expected users in both shards or in neither, found them in one", where="merge")
+        largest = max(self.largest, other.largest)
+        if self.by_row:
+            sums = np.concatenate([self.sums, other.sums])
+            return UserSums(np.arange(len(sums)), sums, largest, by_row=True)
         user, place = np.unique(np.concatenate([self.user, other.user]), return_inverse=True)
         sums = np.zeros((len(user), self.sums.shape[1]))
         # One after the other, so that the merged sums do not depend on how numpy adds.
         sums[place[: len(self.user)]] += self.sums
         sums[place[len(self.user) :]] += other.sums
-        return UserSums(user, sums, max(self.largest, other.largest))
+        return UserSums(user, sums, largest)
 
     def of_users(self, chosen: npt.NDArray[np.bool_]) -> UserSums:
         """The sums of some users alone; the largest weight stays that of all.
@@ -101,7 +114,7 @@ class UserSums:
         Args:
             chosen: (U,) which.
         """
-        return UserSums(self.user[chosen], self.sums[chosen], self.largest)
+        return UserSums(self.user[chosen], self.sums[chosen], self.largest, self.by_row)
 
     @cached_property
     def total(self) -> Floats:

@@ -463,3 +463,14 @@ def test_arrays_are_left_as_they_were() -> None:
         array.setflags(write=False)
     for name in [*ESTIMATORS, *TUNED]:
         estimate(name, **given)
+
+
+def test_shards_name_users_alike_or_not_at_all() -> None:
+    rows = {"reward": [1.0, 2.0], "weight": [1.0, 3.0]}
+    named = [estimate("ips", **rows, user=users).sums for users in (["b", "a"], ["c", "b"])]
+    assert named[0].merge(named[1]).value == pytest.approx(3.5)
+    assert len(named[0].merge(named[1]).user) == 3
+    nameless = estimate("ips", **rows).sums
+    assert len(nameless.merge(nameless).user) == 4
+    with pytest.raises(OptionError, match="expected users in both shards or in neither"):
+        nameless.merge(named[0])
