@@ -8,6 +8,7 @@ q̄(x) = Σ π(b | x) q̂(x, b).
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -44,6 +45,39 @@ class Rows:
 
     def __len__(self) -> int:
         return len(self.reward)
+
+    # Estimators of the same rows share what follows: finding users and summing weights costs more than an estimate does.
+
+    @cached_property
+    def clusters(self) -> tuple[Ints, Ints | None]:
+        """(U,) users ascending, and (n,) the place of each row's among them; None where every row is a cluster."""
+        return _by_user(self.user, len(self))
+
+    @cached_property
+    def user_rows(self) -> Floats:
+        """(U,) numbers of rows."""
+        return self.sum_by_user(np.ones(len(self)))
+
+    @cached_property
+    def weight_sums(self) -> tuple[Floats, float]:
+        """`sums_of_weight` of the weights; of the matches where there are none, of all rows alike without either."""
+        if self.weight is not None:
+            return self.sums_of_weight(self.weight)
+        return self.sums_of_weight(np.ones(len(self)) if self.match is None else self.match.astype(np.float64))
+
+    def sums_of_weight(self, weight: Floats) -> tuple[Floats, float]:
+        """(U, 3) sums of w, w² and of rows of a w above 0; the largest w."""
+        columns = (weight, weight * weight, (weight > 0).astype(np.float64))
+        return np.stack([self.sum_by_user(column) for column in columns], axis=1), float(weight.max())
+
+    def sum_by_user(self, values: Floats) -> Floats:
+        """(U,) sums of (n,) numbers over each user's rows."""
+        user, place = self.clusters
+        return (
+            values
+            if place is None
+            else np.asarray(np.bincount(place, weights=values, minlength=len(user)), dtype=np.float64)
+        )
 
 
 def checked_rows(
@@ -195,3 +229,18 @@ def _check_shape(name: str, array: npt.NDArray[Any], n: int | None) -> None:
     if array.ndim != 1 or (n is not None and len(array) != n):
         expected = "one number a row" if n is None else f"{n:,} rows, one number each"
         raise OptionError(f"expected {expected}, found an array of shape {array.shape}", where=name)
+
+
+def _by_user(user: Ints | None, n: int) -> tuple[Ints, Ints | None]:
+    """The users ascending, and the place of each row's among them; None where every row is a cluster."""
+    if user is None:
+        return np.arange(n), None
+    # Dense ids need no sort.
+    if user.min() >= 0 and user.max() < 4 * n + 1_024:
+        counts = np.bincount(user)
+        known = np.flatnonzero(counts)
+        place = np.zeros(len(counts), dtype=np.int64)
+        place[known] = np.arange(len(known))
+        return known, place[user]
+    known, place = np.unique(user, return_inverse=True)
+    return known, place

@@ -47,16 +47,17 @@ def slope(estimator: Estimator, rows: Rows, *, guard: float = 0.0) -> Tuned:
         rows: n rows.
         guard: Effective sample size of the weights below which the largest constant is kept.
     """
-    terms = {constant: estimator.terms(rows, constant) for constant in estimator.grid}
     largest = max(estimator.grid)
-    size = UserSums.of(terms[largest], rows).effective_size
-    if size < guard:
-        return Tuned(largest, terms[largest], True)
+    if guard > 0:
+        terms = estimator.terms(rows, largest)
+        if UserSums.of(terms, rows).effective_size < guard:
+            return Tuned(largest, terms, True)
     means, widths = {}, {}
-    for constant, own in terms.items():
-        means[constant], widths[constant] = _mean_width(own)
+    for constant in estimator.grid:
+        # Not kept: terms of all constants would be most of the memory.
+        means[constant], widths[constant] = _mean_width(estimator.terms(rows, constant))
     # Among equal widths the larger constant, which is less biased, comes first.
-    order = sorted(terms, key=lambda constant: (-widths[constant], -constant))
+    order = sorted(widths, key=lambda constant: (-widths[constant], -constant))
     chosen = order[0]
     for place, constant in enumerate(order[1:], 1):
         apart = (abs(means[constant] - means[before]) - REACH * widths[before] for before in order[:place])
@@ -65,7 +66,7 @@ def slope(estimator: Estimator, rows: Rows, *, guard: float = 0.0) -> Tuned:
         # What is no narrower has nothing to offer for its bias.
         if widths[constant] < widths[chosen]:
             chosen = constant
-    return Tuned(chosen, terms[chosen], False)
+    return Tuned(chosen, estimator.terms(rows, chosen), False)
 
 
 def _mean_width(terms: Terms) -> tuple[float, float]:

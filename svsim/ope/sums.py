@@ -69,25 +69,15 @@ class UserSums:
     @classmethod
     def of(cls, terms: Terms, rows: Rows) -> Self:
         """Sum the terms of rows by their user."""
-        n = len(rows)
-        user, place = _by_user(rows.user, n)
-        ones = np.ones(n)
-        weight = _weights(rows) if terms.counted is None else terms.counted
-        columns = [
-            ones,
-            np.zeros(n) if terms.base is None else terms.base,
-            terms.numerator,
-            ones if terms.denominator is None else terms.denominator,
-            weight,
-            weight * weight,
-            (weight > 0).astype(np.float64),
-        ]
-        if place is None:
-            return cls(user, np.column_stack(columns), float(weight.max()), by_row=True)
-        sums = np.empty((len(user), len(columns)))
-        for number, column in enumerate(columns):
-            sums[:, number] = np.bincount(place, weights=column, minlength=len(user))
-        return cls(user, sums, float(weight.max()))
+        user, place = rows.clusters
+        counted, largest = rows.weight_sums if terms.counted is None else rows.sums_of_weight(terms.counted)
+        sums = np.empty((len(user), 7))
+        sums[:, _ROWS] = rows.user_rows
+        sums[:, _BASE] = 0 if terms.base is None else rows.sum_by_user(terms.base)
+        sums[:, _NUMERATOR] = rows.sum_by_user(terms.numerator)
+        sums[:, _DENOMINATOR] = rows.user_rows if terms.denominator is None else rows.sum_by_user(terms.denominator)
+        sums[:, _WEIGHT:] = counted
+        return cls(user, sums, largest, by_row=place is None)
 
     def merge(self, other: UserSums) -> UserSums:
         """The sums of two shards together; a user's ids must be the same in both.
@@ -170,25 +160,3 @@ class UserSums:
         ratio = total[_NUMERATOR] / total[_DENOMINATOR]
         plain = (self.sums[:, _BASE] - mean * self.sums[:, _ROWS]) / total[_ROWS]
         return np.asarray(plain + (self.sums[:, _NUMERATOR] - ratio * self.sums[:, _DENOMINATOR]) / total[_DENOMINATOR])
-
-
-def _weights(rows: Rows) -> Floats:
-    """What sizes and matches are counted by: the weights, or the matches, or all rows alike."""
-    if rows.weight is not None:
-        return rows.weight
-    return np.ones(len(rows)) if rows.match is None else rows.match.astype(np.float64)
-
-
-def _by_user(user: Ints | None, n: int) -> tuple[Ints, Ints | None]:
-    """The users ascending, and the place of each row's among them; None where every row is a cluster."""
-    if user is None:
-        return np.arange(n), None
-    # Dense ids need no sort.
-    if user.min() >= 0 and user.max() < 4 * n + 1_024:
-        counts = np.bincount(user)
-        known = np.flatnonzero(counts)
-        place = np.zeros(len(counts), dtype=np.int64)
-        place[known] = np.arange(len(known))
-        return known, place[user]
-    known, place = np.unique(user, return_inverse=True)
-    return known, place
