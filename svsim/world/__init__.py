@@ -12,7 +12,7 @@ from svsim.world.presets import find_store, preset_store
 from svsim.world.simulation import Path, simulate
 from svsim.world.standin import StandIn, write_standin
 from svsim.world.state import State
-from svsim.world.truth import PolicyValue, oracle_policy, policy_value, uniform_policy
+from svsim.world.truth import PolicyValue, oracle_policy, policy_value, policy_values, uniform_policy
 from svsim.world.world import World
 
 __all__ = [
@@ -28,6 +28,7 @@ __all__ = [
     "open_world",
     "oracle_policy",
     "policy_value",
+    "policy_values",
     "preset",
     "preset_store",
     "simulate",

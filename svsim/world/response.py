@@ -33,7 +33,17 @@ from svsim.world.constants import constants
 from svsim.world.draws import split
 from svsim.world.hazard import WatchHazard
 
-__all__ = ["COMMENT_PAGE", "EXPECTED", "NOISE", "Reaction", "expectations", "outcomes", "play_features", "react"]
+__all__ = [
+    "COMMENT_PAGE",
+    "EXPECTED",
+    "NOISE",
+    "Reaction",
+    "expectations",
+    "outcomes",
+    "play_features",
+    "reaches",
+    "react",
+]
 
 Array = npt.NDArray[Any]
 Floats = npt.NDArray[np.float64]
@@ -148,6 +158,24 @@ def outcomes(situation: Situation) -> tuple[Floats, Floats]:
     mean, probability = WatchHazard(situation.duration_ms).segments(situation.interest + c["tab_shift"][situation.tab])
     times = np.concatenate([np.zeros_like(opened), np.minimum(mean, LONGEST_PLAY_MS)], axis=-1)
     return times, np.concatenate([1 - opened, opened * probability], axis=-1)
+
+
+def reaches(situation: Situation, play_ms: npt.ArrayLike) -> Floats:
+    """P(the play time is at least so long); arrays that broadcast against the situation's.
+
+    Args:
+        situation: Served videos.
+        play_ms: Whole ms; 0 and below are always reached. Who plays at all plays from 1 ms to `LONGEST_PLAY_MS`.
+    """
+    c = constants("response")
+    tab, play = situation.tab, np.asarray(play_ms, dtype=np.float64)
+    page = c["tab_page"][tab] > 0
+    opened = np.where(page, _open_probability(situation), 1 - c["tab_zero_play"][tab])
+    survival = WatchHazard(np.asarray(situation.duration_ms)).survival(
+        np.minimum(play, LONGEST_PLAY_MS), situation.interest + c["tab_shift"][tab]
+    )
+    some = np.where(play <= 1, 1.0, survival) * (play <= LONGEST_PLAY_MS)
+    return np.where(play <= 0, 1.0, opened * some)
 
 
 # --- click and long view ----------------------------------------------------------------------------------------------

@@ -13,8 +13,8 @@ policies by `svsim.agents.agent_policy`.
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 from typing import Any, Literal
 
 import numpy as np
@@ -27,12 +27,14 @@ from svsim.world.draws import Draw
 from svsim.world.simulation import Path
 from svsim.world.state import State
 
-__all__ = ["PolicyValue", "oracle_policy", "policy_value", "uniform_policy"]
+__all__ = ["Policy", "PolicyValue", "Signal", "oracle_policy", "policy_value", "policy_values", "uniform_policy"]
 
 Ints = npt.NDArray[np.int64]
 Floats = npt.NDArray[np.float64]
 Policy = Callable[[State, Ints], npt.NDArray[Any]]
 """(state of B rows, (B, K) video indices, −1 an empty slot) → (B, K) probabilities."""
+
+Signal = str | Callable[[State, Ints], Floats]
 
 BLOCK = 2_048
 
@@ -51,6 +53,8 @@ class PolicyValue:
     """Rows that the mean is over."""
     users: int
     """Their users."""
+    parts: Mapping[str, tuple[float, float]] = field(default_factory=dict)
+    """Values and standard errors of the contexts that were asked to be told apart."""
 
 
 def policy_value(
@@ -58,68 +62,104 @@ def policy_value(
     path: Path,
     rows: Ints,
     *,
-    signal: str = CLICK,
+    signal: Signal = CLICK,
     candidates: int | Literal["retrieved"] = 20,
     draws: int = 4,
     over: Literal["contexts", "users"] = "users",
     seed: int = 0,
 ) -> PolicyValue:
-    """The true one-step value of a policy over logged contexts.
+    """The true one-step value of a policy over logged contexts; arguments and errors as of `policy_values`."""
+    return policy_values(
+        {"policy": policy}, path, rows, signal=signal, candidates=candidates, draws=draws, over=over, seed=seed
+    )["policy"]
+
+
+def policy_values(
+    policies: Mapping[str, Policy],
+    path: Path,
+    rows: Ints,
+    *,
+    signal: Signal = CLICK,
+    candidates: int | Literal["retrieved"] = 20,
+    draws: int = 4,
+    over: Literal["contexts", "users"] = "users",
+    pool: Ints | None = None,
+    parts: Mapping[str, npt.NDArray[np.bool_]] | None = None,
+    seed: int = 0,
+) -> dict[str, PolicyValue]:
+    """True one-step values of policies over logged contexts; candidates and expectations are the same for all.
 
     Args:
-        policy: Gives each candidate's probability, see `Policy`.
+        policies: By name; each gives each candidate's probability, see `Policy`.
         path: What users lived through (`simulate`).
         rows: (B,) rows of the path that are the contexts.
-        signal: One of the signals that `World.expect` knows.
+        signal: One of the signals that `World.expect` knows, or a function of a state and (B, K) video indices that gives
+            (B, K) expectations.
         candidates: m, drawn from the pool for every context; or `retrieved`, what the platform chose from there.
         draws: Candidate sets for every context; two at least, since the error among contexts comes from them. Retrieved
             sets are what they are: one, and no error among contexts.
         over: What the standard error is over.
-        seed: Of the candidate draws; the same for every policy, so that values can be compared in pairs.
+        pool: (K,) video indices that candidates are drawn from; by default all of the random log's.
+        parts: (B,) some of the contexts, by name, whose values are told apart.
+        seed: Of the candidate draws.
 
     Raises:
         OptionError: No contexts, fewer than two draws, more candidates than the pool has, an unknown signal.
-        AgentError: The policy gave no probabilities.
+        AgentError: A policy gave no probabilities.
     """
     world = path.world
     retrieved = candidates == "retrieved"
     size = 1 if isinstance(candidates, str) else candidates
+    drawn = world.pool if pool is None else pool
     if (
         not len(rows)
         or draws < 2
-        or not 1 <= size <= world.config.pool
+        or not 1 <= size <= len(drawn)
         or over not in ("contexts", "users")
         or (isinstance(candidates, str) and not retrieved)
     ):
         raise OptionError(
-            f"expected contexts, two draws or more and up to {world.config.pool} candidates or retrieved, over contexts or"
-            f" users, found {len(rows)} contexts, {draws} draws, {candidates} candidates, over {over!r}",
+            f"expected contexts, two draws or more and up to {len(drawn)} candidates or retrieved, over contexts or users,"
+            f" found {len(rows)} contexts, {draws} draws, {candidates} candidates, over {over!r}",
             where="policy_value",
         )
-    values = np.zeros((1 if retrieved else draws, len(rows)))
-    for draw in range(len(values)):
+    values = {name: np.zeros((1 if retrieved else draws, len(rows))) for name in policies}
+    for draw in range(1 if retrieved else draws):
         for start in range(0, len(rows), BLOCK):
             block = rows[start : start + BLOCK]
             state = path.state(block)
             if retrieved:
                 videos = world.retrieved(state.user, state.request, state.time_ms)
             else:
-                key = keyed_uniform(
-                    world.key, Draw.EVALUATION, seed, draw, block[:, None], np.arange(world.config.pool)
-                )
-                videos = np.argpartition(key, size - 1, axis=1)[:, :size]
-            expected = world.expect(state, videos, [signal])[signal]
-            chosen = _probabilities(policy(state, videos), videos >= 0)
-            values[draw, start : start + BLOCK] = (chosen * expected).sum(axis=1)
+                key = keyed_uniform(world.key, Draw.EVALUATION, seed, draw, block[:, None], drawn)
+                videos = drawn[np.argpartition(key, size - 1, axis=1)[:, :size]]
+            expected = signal(state, videos) if callable(signal) else world.expect(state, videos, [signal])[signal]
+            for name, policy in policies.items():
+                chosen = _probabilities(policy(state, videos), videos >= 0)
+                values[name][draw, start : start + BLOCK] = (chosen * expected).sum(axis=1)
     user = path.columns["user"][rows]
+    return {name: _value(own, user, over, parts or {}) for name, own in values.items()}
+
+
+def _value(values: Floats, user: Ints, over: str, parts: Mapping[str, npt.NDArray[np.bool_]]) -> PolicyValue:
+    """The value of (draws, B) expectations."""
+    told = {name: _mean(values[:, own], user[own], over) for name, own in parts.items()}
+    return PolicyValue(*_mean(values, user, over), over, len(user), len(np.unique(user)), told)
+
+
+def _mean(values: Floats, user: Ints, over: str) -> tuple[float, float]:
+    """Mean and standard error; NaN of no contexts."""
+    draws, rows = values.shape
+    if not rows:
+        return float("nan"), float("nan")
     mean = values.mean(axis=0)
     if over == "contexts":
-        error = 0.0 if retrieved else float(np.sqrt((values.var(axis=0, ddof=1) / draws).sum()) / len(rows))
+        error = 0.0 if draws == 1 else float(np.sqrt((values.var(axis=0, ddof=1) / draws).sum()) / rows)
     else:
         sums = np.bincount(user, weights=mean - mean.mean())
         n = len(np.unique(user))
-        error = float(np.sqrt((sums**2).sum() * n / max(n - 1, 1)) / len(rows))
-    return PolicyValue(float(mean.mean()), error, over, len(rows), len(np.unique(user)))
+        error = float(np.sqrt((sums**2).sum() * n / max(n - 1, 1)) / rows)
+    return float(mean.mean()), error
 
 
 def uniform_policy(state: State, videos: Ints) -> Floats:  # noqa: ARG001 - a policy takes both
@@ -128,11 +168,12 @@ def uniform_policy(state: State, videos: Ints) -> Floats:  # noqa: ARG001 - a po
     return np.asarray(full / full.sum(axis=1, keepdims=True))
 
 
-def oracle_policy(path: Path, signal: str = CLICK) -> Policy:
+def oracle_policy(path: Path, signal: Signal = CLICK) -> Policy:
     """The candidate of the greatest true expectation: the oracle rail, which no agent can be."""
 
     def choose(state: State, videos: Ints) -> Floats:
-        expected = np.where(videos >= 0, path.world.expect(state, videos, [signal])[signal], -np.inf)
+        told = signal(state, videos) if callable(signal) else path.world.expect(state, videos, [signal])[signal]
+        expected = np.where(videos >= 0, told, -np.inf)
         return np.asarray((np.arange(videos.shape[1])[None, :] == expected.argmax(axis=1)[:, None]).astype(np.float64))
 
     return choose

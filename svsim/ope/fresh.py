@@ -1,0 +1,47 @@
+"""Contexts of the kind that the random log samples, and that it did not sample.
+
+Chance replaces an exposure of one tab with a probability that depends on the day alone. So the exposures of that tab that it
+left alone, drawn with that probability, are a sample of the same contexts: what a policy is truly worth there is what its
+estimate from the random log is held to.
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+
+import numpy as np
+import numpy.typing as npt
+
+from svsim.errors import OptionError
+from svsim.world.config import FIRST_DAY
+from svsim.world.platform import RANDOM_TAB
+from svsim.world.simulation import Path
+
+__all__ = ["fresh_contexts"]
+
+Ints = npt.NDArray[np.int64]
+
+
+def fresh_contexts(path: Path, dates: npt.ArrayLike, *, seed: int = 0, count: int = 5_000) -> Ints:
+    """(B,) rows of a path, ascending, at most `count` of them.
+
+    Args:
+        path: What all users lived through.
+        dates: Days, as 20220505.
+        seed: Of the draw.
+        count: Contexts at most; as many as there are.
+
+    Raises:
+        OptionError: There are none: no such days, or chance does nothing on them.
+    """
+    c, world = path.columns, path.world
+    days = [(dt.date(d // 10_000, d // 100 % 100, d % 100) - FIRST_DAY).days for d in np.asarray(dates).tolist()]
+    day = world.day(c["time_ms"])
+    chance = np.where((c["tab"] == RANDOM_TAB) & ~c["random"].astype(bool) & np.isin(day, days), 1.0, 0.0)
+    chance *= world.platform.replacement[np.clip(day, 0, len(world.platform.replacement) - 1)]
+    known = np.flatnonzero(chance)
+    if not len(known):
+        raise OptionError("expected exposures that chance might have replaced, found none on these days", where="dates")
+    share = chance[known] / chance[known].sum()
+    rng = np.random.default_rng([seed, 0xF2E54])
+    return np.sort(rng.choice(known, min(count, len(known)), replace=False, p=share))

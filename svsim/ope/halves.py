@@ -1,0 +1,60 @@
+"""Where there is no truth: estimates from one half of the users held to plain ones from the other half.
+
+The other half's estimate is unbiased and no truth: it varies as the estimates do. Its own standard error says how much of the
+error that is found is its own.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import numpy as np
+import numpy.typing as npt
+
+from svsim.errors import OptionError
+from svsim.ope.estimate import Estimate
+from svsim.ope.judge import Judgement, judge
+from svsim.randomness import keyed_hash
+
+__all__ = ["held_out", "split_users"]
+
+
+def split_users(user: npt.NDArray[np.int64], seed: int = 0) -> npt.NDArray[np.bool_]:
+    """(n,) whether a row's user is of the first half, by hash.
+
+    Args:
+        user: (n,) ids.
+        seed: Of the hash.
+    """
+    return np.asarray(keyed_hash(seed, 0x4A1F, user) % np.uint64(2) == 0)
+
+
+def held_out(
+    estimates: Mapping[str, Mapping[str, Estimate]], reference: Mapping[str, Estimate], level: float = 0.95
+) -> tuple[dict[str, Judgement], float]:
+    """Judge one half's estimates by the other half's.
+
+    Args:
+        estimates: By policy, then estimator, of one half.
+        reference: By policy, of the other half: an unbiased estimator's, as `dr`.
+        level: Of the intervals.
+
+    Returns:
+        Judgements by estimator, and the mean standard error of the reference, below which no error can be told.
+
+    Raises:
+        OptionError: Other policies in the one than in the other, or a reference without an estimate.
+    """
+    if set(estimates) != set(reference):
+        raise OptionError("expected the same policies in both halves, found others", where="held_out")
+    truth = {name: own.value for name, own in reference.items()}
+    kinds = list(next(iter(estimates.values()), {}))
+    judged = {
+        kind: judge(
+            {name: own[kind].value for name, own in estimates.items()},
+            truth,
+            intervals={name: own[kind].interval(level) for name, own in estimates.items()},
+        )
+        for kind in kinds
+    }
+    return judged, float(np.mean([own.standard_error for own in reference.values()]))
