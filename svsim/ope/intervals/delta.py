@@ -13,18 +13,40 @@ from __future__ import annotations
 import numpy as np
 
 from svsim.errors import OptionError
+from svsim.ope.rows import Floats
 from svsim.ope.sums import UserSums
 
-__all__ = ["check_level", "delta_interval", "standard_error"]
+__all__ = ["check_level", "clustered_error", "delta_interval", "standard_error", "student_interval"]
+
+
+def clustered_error(influence: Floats) -> float:
+    """Of (G,) influences s; NaN for one user alone."""
+    users = len(influence)
+    return float(np.sqrt(users / (users - 1) * (influence @ influence))) if users > 1 else float("nan")
+
+
+def student_interval(value: float, error: float, users: int, level: float = 0.95) -> tuple[float, float]:
+    """V ± t s.
+
+    Args:
+        value: V.
+        error: s.
+        users: G.
+        level: As 0.95.
+
+    Raises:
+        OptionError: A level outside (0, 1).
+    """
+    from scipy import stats
+
+    check_level(level)
+    half = float(stats.t.ppf(0.5 + level / 2, max(users - 1, 1))) * error
+    return value - half, value + half
 
 
 def standard_error(sums: UserSums) -> float:
     """s; NaN for one user alone, or without an estimate."""
-    users = len(sums.user)
-    if users < 2:
-        return float("nan")
-    influence = sums.influence()
-    return float(np.sqrt(users / (users - 1) * (influence @ influence)))
+    return clustered_error(sums.influence())
 
 
 def delta_interval(sums: UserSums, level: float = 0.95) -> tuple[float, float]:
@@ -37,11 +59,7 @@ def delta_interval(sums: UserSums, level: float = 0.95) -> tuple[float, float]:
     Raises:
         OptionError: A level outside (0, 1).
     """
-    from scipy import stats
-
-    check_level(level)
-    half = float(stats.t.ppf(0.5 + level / 2, max(len(sums.user) - 1, 1))) * standard_error(sums)
-    return sums.value - half, sums.value + half
+    return student_interval(sums.value, standard_error(sums), len(sums.user), level)
 
 
 def check_level(level: float) -> None:
