@@ -38,6 +38,8 @@ class Ope:
     """Sets of candidates shown to an agent that is no plain scorer."""
     history: int = 50
     """Past events that an observation shows."""
+    fit_rows: int = 30_000
+    """Rows of the training split that the reward model learns from, at most, of either log."""
     reward: str = "reward"
     """What counts: reward, the weighed sum of the signals, or one signal: wtr, wtg, aux, click, long_view, like, …"""
     reward_weights: str = "wtr=1,wtg=1,aux=1"
@@ -78,6 +80,7 @@ class Ope:
             others=self.others,
             draws=self.draws,
             history=self.history,
+            fit_rows=self.fit_rows,
             reward=self.reward,
             reward_weights=self.reward_weights,
             propensities=self.propensities,

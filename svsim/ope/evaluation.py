@@ -147,7 +147,7 @@ def _run(
         logged,
         agents,
         contexts,
-        lambda: RewardModel(logged, contexts, seed=spec.seed),
+        lambda: RewardModel(logged, contexts, fit_rows=spec.fit_rows, seed=spec.seed),
         shards,
         progress=progress,
         candidates=spec.candidates,

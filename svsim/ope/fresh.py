@@ -1,8 +1,8 @@
 """Contexts of the kind that the random log samples, and that it did not sample.
 
-Chance replaces an exposure of one tab with a probability that depends on the day alone. So the exposures of that tab that it
-left alone, drawn with that probability, are a sample of the same contexts: what a policy is truly worth there is what its
-estimate from the random log is held to.
+Chance replaces an exposure of one tab with a probability c that depends on the day alone. It leaves 1 − c of them, so that
+those left, drawn in proportion to c / (1 − c), are a sample of the same contexts: what a policy is truly worth there is what
+its estimate from the random log is held to.
 """
 
 from __future__ import annotations
@@ -23,13 +23,13 @@ Ints = npt.NDArray[np.int64]
 
 
 def fresh_contexts(path: Path, dates: npt.ArrayLike, *, seed: int = 0, count: int = 5_000) -> Ints:
-    """(B,) rows of a path, ascending, at most `count` of them.
+    """(B,) rows of a path, ascending, about `count` of them.
 
     Args:
         path: What all users lived through.
         dates: Days, as 20220505.
         seed: Of the draw.
-        count: Contexts at most; as many as there are.
+        count: Contexts on average; fewer where there are not so many.
 
     Raises:
         OptionError: There are none: no such days, or chance does nothing on them.
@@ -38,10 +38,12 @@ def fresh_contexts(path: Path, dates: npt.ArrayLike, *, seed: int = 0, count: in
     days = [(dt.date(d // 10_000, d // 100 % 100, d % 100) - FIRST_DAY).days for d in np.asarray(dates).tolist()]
     day = world.day(c["time_ms"])
     chance = np.where((c["tab"] == RANDOM_TAB) & ~c["random"].astype(bool) & np.isin(day, days), 1.0, 0.0)
-    chance *= world.platform.replacement[np.clip(day, 0, len(world.platform.replacement) - 1)]
+    replaced = world.platform.replacement[np.clip(day, 0, len(world.platform.replacement) - 1)]
+    chance *= replaced / (1 - replaced)
     known = np.flatnonzero(chance)
     if not len(known):
         raise OptionError("expected exposures that chance might have replaced, found none on these days", where="dates")
-    share = chance[known] / chance[known].sum()
+    # Each by itself, so that days keep their proportions however many are asked for.
+    kept = chance[known] * min(count / chance[known].sum(), 1 / chance[known].max())
     rng = np.random.default_rng([seed, 0xF2E54])
-    return np.sort(rng.choice(known, min(count, len(known)), replace=False, p=share))
+    return known[rng.random(len(known)) < kept]

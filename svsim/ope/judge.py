@@ -87,11 +87,8 @@ def judge(
         OptionError: Other policies in the one than in the other, none at all, or a true value that is no number.
     """
     if set(estimated) != set(truth) or not truth:
-        raise OptionError(
-            f"expected estimates and true values of the same policies, found {', '.join(sorted(set(estimated) ^ set(truth))) or 'none'}"
-            " in one alone",
-            where="judge",
-        )
+        alone = ", ".join(sorted(set(estimated) ^ set(truth))) or "none at all"
+        raise OptionError(f"expected estimates and true values of the same policies, found {alone}", where="judge")
     names = list(truth)
     value = np.array([estimated[name] for name in names], dtype=np.float64)
     true = np.array([truth[name] for name in names], dtype=np.float64)

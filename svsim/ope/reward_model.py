@@ -32,7 +32,8 @@ Ints = npt.NDArray[np.int64]
 FOLDS = 5
 FIT_ROWS = 30_000
 """Rows of the training split that join those of the log, at most."""
-BLOCK = 2_048
+BLOCK = 16_384
+"""Rows whose features are made together; candidates of training rows cost a pass over the split each time."""
 RIDGE = 10.0
 """Of the linear form, in rows of mean weight at unit variance."""
 
@@ -49,7 +50,7 @@ class RewardModel:
         logged: Whose rewards; its rows, cross-fitted, and earlier ones of the store are learnt from.
         contexts: Builds the observations.
         folds: Of users; 2 or more.
-        fit_rows: Rows of the training split, at most.
+        fit_rows: Rows of the training split, at most, of either log.
         seed: Of folds, draws and boosting.
 
     Raises:

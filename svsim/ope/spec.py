@@ -15,6 +15,7 @@ from svsim.agents.registry import agent_class, file_hashes, make_agent, parse_ag
 from svsim.data.splits import SPLIT_CODES
 from svsim.data.store import FeedStore
 from svsim.errors import AgentError, OptionError
+from svsim.ope.reward_model import FIT_ROWS
 from svsim.ope.rewards import Reward
 from svsim.world.presets import find_store
 
@@ -44,6 +45,8 @@ class OPESpec:
     """Sets shown to an agent whose scores depend on what stands beside."""
     history: int = 50
     """Past events that an observation shows."""
+    fit_rows: int = FIT_ROWS
+    """Rows of the training split that the reward model learns from, at most, of either log."""
     reward: str = "reward"
     """`reward`, the weighed sum of the signals, or one signal."""
     reward_weights: Mapping[str, float] | str | None = None
@@ -62,9 +65,11 @@ class OPESpec:
     """Of everything that is drawn."""
 
     def __post_init__(self) -> None:
-        for name, low in (("candidates", 1), ("others", 1), ("draws", 1), ("history", 1), ("seed", 0)):
+        for name, low in (("candidates", 1), ("others", 1), ("draws", 1), ("history", 1), ("fit_rows", 0), ("seed", 0)):
             if getattr(self, name) < low:
-                raise OptionError(f"expected at least {low}, found {getattr(self, name)}", where=f"--{name}")
+                raise OptionError(
+                    f"expected at least {low}, found {getattr(self, name)}", where=f"--{name.replace('_', '-')}"
+                )
         if self.rows is not None and self.rows < 1:
             raise OptionError(f"expected at least 1, found {self.rows}", where="--rows")
         for name, known in (
