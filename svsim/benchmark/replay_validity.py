@@ -18,8 +18,9 @@ from svsim.agents.registry import make_agent
 from svsim.benchmark.reorder import Reordered
 from svsim.benchmark.shard import episode_plan, make_environment
 from svsim.benchmark.spec import BenchmarkSpec
-from svsim.benchmark.statistics import Estimate, Panel, Resamples, interval
+from svsim.benchmark.statistics import Estimate, Panel, interval
 from svsim.data.store import FeedStore
+from svsim.metrics import Resamples
 from svsim.names import DURATION, FEEDBACK, FLAGS, LOG_COLUMN_OF, PLAY_TIME
 from svsim.signals import aux, scalar_reward, wtr
 from svsim.world.files import open_world

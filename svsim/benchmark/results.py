@@ -15,11 +15,11 @@ import numpy.typing as npt
 from svsim.agents.registry import agent_class, parse_agent
 from svsim.benchmark.shard import EPISODE_METRICS, STEP_METRICS, Shard
 from svsim.benchmark.spec import BenchmarkSpec
-from svsim.benchmark.statistics import Estimate, Panel, Resamples, ratio_score
+from svsim.benchmark.statistics import Estimate, Panel, ratio_score
 from svsim.data.atomic import write_file
 from svsim.data.store import FeedStore
 from svsim.errors import StoreError
-from svsim.metrics import coverage, gini
+from svsim.metrics import Resamples, coverage, gini
 from svsim.names import GROUPS, INFLUENCER
 
 if TYPE_CHECKING:

@@ -14,13 +14,13 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-__all__ = ["Estimate", "Panel", "Resamples", "interval", "ratio_score"]
+from svsim.metrics import Resamples
+
+__all__ = ["Estimate", "Panel", "interval", "ratio_score"]
 
 Floats = npt.NDArray[np.float64]
 
-RESAMPLES = 1_000
 LEVEL = 0.95
-_CHUNK = 50
 _DIGITS = 10
 
 
@@ -77,32 +77,6 @@ def ratio_score(agent: Estimate, low: Estimate, high: Estimate) -> Estimate:
             (agent.by_seed - low.by_seed) / (high.by_seed - low.by_seed),
             (agent.resampled - low.resampled) / (high.resampled - low.resampled),
         )
-
-
-class Resamples:
-    """How often each of U users is drawn in each of R resamples of U users.
-
-    Args:
-        users: U.
-        seed: Of the draws.
-        count: R.
-    """
-
-    def __init__(self, users: int, *, seed: int = 0, count: int = RESAMPLES) -> None:
-        self.users = users
-        self._seed = seed
-        # One user alone does not vary.
-        self._count = count if users > 1 else 0
-
-    def totals(self, values: Floats) -> Floats:
-        """(R, M) sums over resampled users of values (U, M)."""
-        rng = np.random.default_rng(self._seed)
-        share = np.full(self.users, 1.0 / self.users)
-        totals = [np.empty((0, values.shape[1]))]
-        for start in range(0, self._count, _CHUNK):
-            draws = rng.multinomial(self.users, share, size=min(_CHUNK, self._count - start))
-            totals.append(draws @ values)
-        return np.concatenate(totals)
 
 
 class Panel:

@@ -10,8 +10,10 @@ from svsim.metrics.classification import (
 )
 from svsim.metrics.exposure import coverage, gini
 from svsim.metrics.ranking import top_gains
+from svsim.metrics.resampling import Resamples
 
 __all__ = [
+    "Resamples",
     "auc",
     "calibration_error",
     "confusion_scores",

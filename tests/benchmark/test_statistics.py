@@ -9,8 +9,8 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 from scipy import stats
 
-from svsim.benchmark.statistics import Estimate, Panel, Resamples, interval, ratio_score
-from svsim.metrics import coverage, gini
+from svsim.benchmark.statistics import Estimate, Panel, interval, ratio_score
+from svsim.metrics import Resamples, coverage, gini
 
 
 def panel(user: list[list[int]], metric: list[list[float]], influencer: list[bool]) -> Panel:
@@ -98,13 +98,6 @@ def test_score_of_the_rails_is_exact() -> None:
     assert ratio_score(random, random, oracle).record() == {"mean": 0.0, "low": 0.0, "high": 0.0}
     assert ratio_score(oracle, random, oracle).record() == {"mean": 1.0, "low": 1.0, "high": 1.0}
     assert ratio_score(random, random, random).record()["mean"] is None
-
-
-def test_paired_resamples_cancel_what_agents_share() -> None:
-    resamples = Resamples(30)
-    shared = np.random.default_rng(3).normal(size=(30, 1))
-    one, other = resamples.totals(shared), resamples.totals(shared + 1.0)
-    np.testing.assert_allclose(other - one, 30.0)
 
 
 @given(hnp.arrays(float, st.integers(1, 30), elements=st.integers(0, 10**6).map(float)))
