@@ -7,7 +7,7 @@ q̄(x) = Σ π(b | x) q̂(x, b).
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from functools import cached_property
 from typing import Any
 
@@ -46,6 +46,12 @@ class Rows:
     def __len__(self) -> int:
         return len(self.reward)
 
+    def part(self, chosen: slice) -> Rows:
+        """Some of the rows, views of the same arrays."""
+        given = (getattr(self, field.name) for field in fields(self))
+        parts: list[Any] = [None if array is None else array[chosen] for array in given]
+        return Rows(*parts)
+
     # Estimators of the same rows share what follows: finding users and summing weights costs more than an estimate does.
 
     @cached_property
@@ -56,7 +62,9 @@ class Rows:
     @cached_property
     def user_rows(self) -> Floats:
         """(U,) numbers of rows."""
-        return self.sum_by_user(np.ones(len(self)))
+        user, place = self.clusters
+        counts = np.ones(len(self)) if place is None else np.bincount(place, minlength=len(user))
+        return counts.astype(np.float64)
 
     @cached_property
     def weight_sums(self) -> tuple[Floats, float]:

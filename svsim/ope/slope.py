@@ -26,6 +26,8 @@ __all__ = ["GUARD", "Tuned", "slope"]
 GUARD = 100.0
 """Effective rows below which no constant is tuned, where the guard is asked for."""
 LEVEL = 0.9
+BLOCK = 65_536
+"""Rows whose terms are made at a time."""
 REACH = float(np.sqrt(6) - 1)
 
 
@@ -54,8 +56,7 @@ def slope(estimator: Estimator, rows: Rows, *, guard: float = 0.0) -> Tuned:
             return Tuned(largest, terms, True)
     means, widths = {}, {}
     for constant in estimator.grid:
-        # Not kept: terms of all constants would be most of the memory.
-        means[constant], widths[constant] = _mean_width(estimator.terms(rows, constant))
+        means[constant], widths[constant] = _mean_width(estimator, rows, constant)
     # Among equal widths the larger constant, which is less biased, comes first.
     order = sorted(widths, key=lambda constant: (-widths[constant], -constant))
     chosen = order[0]
@@ -69,13 +70,20 @@ def slope(estimator: Estimator, rows: Rows, *, guard: float = 0.0) -> Tuned:
     return Tuned(chosen, estimator.terms(rows, chosen), False)
 
 
-def _mean_width(terms: Terms) -> tuple[float, float]:
+def _mean_width(estimator: Estimator, rows: Rows, constant: float) -> tuple[float, float]:
+    """Of the terms' mean; blocks of rows stay in the cache, and terms of all constants would be most of the memory."""
     from scipy import stats
 
-    plain = terms.plain
-    assert plain is not None, "estimators with a constant are plain means"
-    n = len(plain)
+    n, mean, squares = 0, 0.0, 0.0
+    for start in range(0, len(rows), BLOCK):
+        plain = estimator.terms(rows.part(slice(start, start + BLOCK)), constant).plain
+        assert plain is not None, "estimators with a constant are plain means"
+        size, own = len(plain), float(plain.mean())
+        plain = plain - own
+        # Chan, Golub, LeVeque 1983: two sets' squares about their own means, put together.
+        squares += float(plain @ plain) + (own - mean) ** 2 * n * size / (n + size)
+        mean += (own - mean) * size / (n + size)
+        n += size
     if n < 2:
-        return float(plain.mean()), np.inf
-    t = float(stats.t.ppf(LEVEL, n - 1))
-    return float(plain.mean()), t * float(np.std(plain, ddof=1)) / float(np.sqrt(n))
+        return mean, np.inf
+    return mean, float(stats.t.ppf(LEVEL, n - 1)) * float(np.sqrt(squares / (n - 1) / n))
