@@ -369,7 +369,7 @@ def test_one_user_alone_has_no_interval() -> None:
     assert found.warnings == ("2 effective rows", "one user alone: there is no interval")
 
 
-@pytest.mark.parametrize("name", ["snips", "sndr", "replay"])
+@pytest.mark.parametrize("name", ["ips", "ips_clip", "ips_slope", "mips", "snips", "sndr", "replay"])
 def test_no_match_is_no_estimate(name: str) -> None:
     none = THREE | {"weight": [0.0, 0.0, 0.0], "match": [False, False, False]}
     with pytest.warns(OPEWarning, match=f"{name}: the target agrees with no row"):
@@ -378,6 +378,23 @@ def test_no_match_is_no_estimate(name: str) -> None:
     assert np.isnan(found.interval()).all()
     assert found.ess == 0.0
     assert found.warnings == ("no match: there is no estimate",)
+
+
+@pytest.mark.parametrize("name", ["dr", "dr_slope", "switch_dr_slope", "dros", "mrdr"])
+def test_without_a_match_the_model_alone_speaks(name: str) -> None:
+    found = estimate(name, **(THREE | {"weight": [0.0, 0.0, 0.0]}))
+    assert found.value == pytest.approx(1.5 / 3)
+    assert found.warnings == ("no match: the model alone speaks",)
+
+
+@pytest.mark.parametrize("method", ["delta", "bootstrap", "bernstein", "betting"])
+def test_no_match_has_no_interval_of_zeros(method: str) -> None:
+    """Zeros do not vary: an interval of theirs would be sure of 0."""
+    with pytest.warns(OPEWarning):
+        found = estimate("ips", reward=[1.0, 1.0, 1.0], weight=[0.0, 0.0, 0.0])
+    assert found.sums.value == 0
+    assert np.isnan(found.standard_error)
+    assert np.isnan(found.interval(method=method, term_range=(0, 1))).all()
 
 
 def test_enough_rows_are_not_warned_of() -> None:
@@ -436,7 +453,7 @@ GOOD = {"reward": [0.0, 1.0], "weight": [1.0, 2.0], "q_logged": [0.5, 0.5], "q_e
         ("ips", {"constant": "slope"}, "^estimator ips: expected no constant, found 'slope'"),
         ("ips_clip", {"constant": -1.0}, "^estimator ips_clip: expected a constant from 0 to inf, found -1.0"),
         ("ips_clip", {"constant": np.nan}, "^estimator ips_clip: expected a constant from 0 to inf, found nan"),
-        ("ips_clip", {"constant": "lepski"}, "^estimator ips_clip: expected no constant, found 'lepski'"),
+        ("ips_clip", {"constant": "lepski"}, "^estimator ips_clip: expected a number or slope, found 'lepski'"),
         ("ips_slope", {"constant": 2.0}, "^ips_slope: expected no constant, since SLOPE chooses it, found 2.0"),
     ],
 )
