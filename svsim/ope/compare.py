@@ -42,6 +42,11 @@ class Difference:
     adjusted_p: float
     better: bool | None
 
+    @property
+    def interval(self) -> tuple[float, float]:
+        """`low` and `high`."""
+        return self.low, self.high
+
     def record(self) -> dict[str, float | bool | None]:
         """For JSON: `value`, `low`, `high`, `standard_error`, `p_value`, `adjusted_p`, `better`; None for NaN."""
         numbers = {name: own for name, own in asdict(self).items() if name != "better"}

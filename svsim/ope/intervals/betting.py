@@ -14,8 +14,8 @@ K⁺ falls and K⁻ rises with m, so that what is left is an interval.
 With h = n it is narrower than empirical Bernstein throughout. With h = t ln(1 + t) it may be looked at as values come, and
 pays for it: from some thousand values on empirical Bernstein, which may not be, is narrower.
 
-The order matters: values must come in random order, and one sorted by size gives an interval that is wrong. It fails where
-values depend on one another, as rows of one user do.
+The order matters: values must come in random order. Of values sorted by size the interval is wrong, its ends even crossed.
+It fails where values depend on one another, as rows of one user do.
 """
 
 from __future__ import annotations
