@@ -106,8 +106,10 @@ class Ope:
             print_json(found.document)
         else:
             if found.document["audit"] is not None:
-                for part in audit_table(found.document["audit"]):
-                    screen.print(part)
+                gates, *_, verdict = audit_table(found.document["audit"])
+                screen.print(gates)
+                screen.print(verdict)
+                screen.print("")
             for part in ope_tables(found.document):
                 screen.print(part)
             screen.print(f"{self.out}: ope.json, audit.json, {', '.join(FIGURES)}", soft_wrap=True)

@@ -100,7 +100,9 @@ def judge(
     error = (value - true)[known]
     sizes = np.abs(true[known])
     line = start if threshold is None else threshold
-    good, said = true > line, ranked > line
+    # The reference is what is compared with, and not judged.
+    others = np.array([name != reference for name in names])
+    good, said = (true > line)[others], (ranked > line)[others]
     return Judgement(
         relative_error=_mean(np.abs(error[sizes > 0]) / sizes[sizes > 0]),
         rmse=float(np.sqrt(_mean(error**2))),

@@ -40,8 +40,13 @@ def ope_tables(told: Told) -> list[Table | str]:
         f"{told['question']}; {log['rows']:,} rows of the {log['log']} log, {log['users']:,} users;"
         f" mean logged {log['reward']} {value_and_interval(log['mean_reward'])}"
     )
-    if any(record["ess"] < LITTLE for record in good):
-        parts.append(f"! fewer than {LITTLE:.0f} effective rows: not to be relied on")
+    if good:
+        parts.append(
+            "Intervals of dm, of clipped, switched and shrunk weights (…_slope) and of mips are about these estimators' own"
+            " expectation: what they are biased by is not in them."
+        )
+    if any(own["ess"] < LITTLE for record in good for own in record["estimates"].values()):
+        parts.append(f"! fewer than {LITTLE:.0f} effective rows (ESS): not to be relied on")
     return parts
 
 
@@ -62,30 +67,25 @@ def _level(told: Told) -> str:
 def _estimates(told: Told, records: list[Told]) -> Table:
     truth = "truth" in told
     columns = ["policy", "estimator", f"estimate {_level(told)}", *(["truth"] if truth else [])]
-    table = plain_table(
-        "Off-policy estimates",
-        *columns,
-        "effective",
-        "matches",
-        "largest w",
-        "constant",
-        "value is",
-        "note",
-        left=(0, 1),
-    )
+    columns += ["ESS", "matches", "max w", "λ", "value is", "note"]
+    table = plain_table("Off-policy estimates", *columns, left=(0, 1, len(columns) - 1))
+    for column in table.columns[:-1]:
+        column.no_wrap = True
     for record in records:
         for place, (name, own) in enumerate(record["estimates"].items()):
-            cells = [short_agent(record["agent"]) if place == 0 else "", name, value_and_interval(own, 4)]
+            cells = [short_agent(record["agent"]) if place == 0 else "", name, value_and_interval(own)]
             if truth:
-                cells.append(number(told["truth"]["values"][record["agent"]]["value"], 4) if place == 0 else "")
+                cells.append(number(told["truth"]["values"][record["agent"]]["value"]) if place == 0 else "")
+            little = own["value"] is not None and own["ess"] < LITTLE
             constant = own["constant"]
             cells += [
-                f"{own['ess']:,.0f}{' !' if own['ess'] < LITTLE else ''}",
+                f"{own['ess']:,.0f}{' !' if little else ''}",
                 f"{own['matches']:,}",
                 f"{own['largest_weight']:.1f}",
-                "" if constant is None else str(constant),
+                constant if constant is None or isinstance(constant, str) else f"{constant:g}",
                 own["label"],
-                "; ".join(text for text in own["warnings"] if "effective rows" not in text or "choose" in text),
+                # Few effective rows have a mark of their own.
+                "; ".join(text for text in own["warnings"] if not text.endswith("effective rows")),
             ]
             table.add_row(*cells)
         table.add_section()
@@ -122,7 +122,7 @@ def _differences(told: Told, records: list[Told]) -> Table:
             continue
         verdict = {True: "better", False: "worse", None: "not told apart"}[own["better"]]
         table.add_row(
-            short_agent(record["agent"]), value_and_interval(own, 4), _p(own["p_value"]), _p(own["adjusted_p"]), verdict
+            short_agent(record["agent"]), value_and_interval(own), _p(own["p_value"]), _p(own["adjusted_p"]), verdict
         )
     return table
 
@@ -179,17 +179,32 @@ def _by_estimator(told: Told, records: list[Told]) -> Any:
     rows = -(-len(records) // columns)
     figure = Figure(figsize=(4.2 * columns, 0.6 + 3.4 * rows), layout="constrained")
     axes = figure.subplots(rows, columns, squeeze=False, sharex=True).ravel()
-    for axis, record in zip(axes, records, strict=False):
+    for place, (axis, record) in enumerate(zip(axes, records, strict=False)):
         names = list(record["estimates"])
         _points(axis, names, [record["estimates"][name] for name in names])
+        axis.invert_yaxis()
+        axis.tick_params(labelbottom=place + columns >= len(records))
         if "truth" in told:
-            axis.axvline(told["truth"]["values"][record["agent"]]["value"], color="C3", linewidth=1, label="truth")
+            true = told["truth"]["values"][record["agent"]]["value"]
+            axis.axvline(true, color="C3", linewidth=1, label="truth")
             axis.legend(frameon=False, fontsize=7, loc="lower right")
         axis.set_title(f"{short_agent(record['agent'])}\n{record['ess']:,.0f} effective rows", fontsize=9)
     for axis in axes[len(records) :]:
         axis.axis("off")
-    figure.supxlabel(f"{told['log']['reward']}, one-step", fontsize=9)
+    axes[0].set_xlim(*_span(records))
+    figure.supxlabel(f"{told['log']['reward']}, one-step (orange: the model's word)", fontsize=9)
     return figure
+
+
+def _span(records: list[Told]) -> tuple[float, float]:
+    """What the intervals of estimates with enough effective rows span; the others may be cut."""
+    every = [own for record in records for own in record["estimates"].values() if own["low"] is not None]
+    shown = [own for own in every if own["ess"] >= LITTLE] or every
+    if not shown:
+        return 0.0, 1.0
+    low, high = min(own["low"] for own in shown), max(own["high"] for own in shown)
+    margin = 0.05 * (high - low) or 0.5
+    return low - margin, high + margin
 
 
 def _by_policy(told: Told, records: list[Told]) -> Any:

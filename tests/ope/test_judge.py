@@ -33,11 +33,12 @@ def test_by_hand() -> None:
 
 
 def test_types_of_error_are_shares_of_the_bad_and_of_the_good() -> None:
-    wrong = {"random": 0.25, "a": 0.1, "b": 0.5, "c": 0.0}
-    found = judge(wrong, TRUTH)
-    # Bad are random and c, of which random is taken for good; good are a and b, of which a is taken for bad.
+    truth = {**TRUTH, "d": 0.05}
+    wrong = {"random": 0.25, "a": 0.1, "b": 0.5, "c": 0.0, "d": 0.3}
+    found = judge(wrong, truth)
+    # Bad are c and d, of which d is taken for good; good are a and b, of which a is taken for bad. random is the measure.
     assert (found.type_i, found.type_ii) == (0.5, 0.5)
-    assert judge(wrong, TRUTH, threshold=0.35).type_ii == 0
+    assert judge(wrong, truth, threshold=0.35).type_ii == 0
 
 
 def test_the_truth_itself_is_beyond_reproach_and_scales_do_not_matter_to_ranks() -> None:
