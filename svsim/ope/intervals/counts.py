@@ -42,9 +42,9 @@ def _interval(successes: int, trials: int, level: float, method: Literal["wilson
     from scipy import stats
 
     check_level(level)
-    if trials != int(trials) or trials < 0:
+    if trials < 0 or not float(trials).is_integer():
         raise OptionError(f"expected a whole number, 0 or more, found {trials}", where="trials")
-    if successes != int(successes) or not 0 <= successes <= trials:
+    if not 0 <= successes <= trials or not float(successes).is_integer():
         raise OptionError(
             f"expected a whole number from 0 to {trials}, the trials, found {successes}", where="successes"
         )
