@@ -66,7 +66,7 @@ def compare(estimates: Mapping[str, Estimate], against: str, level: float = 0.95
         level: Of the intervals and of `better`, as 0.95.
 
     Returns:
-        By policy: its value less that of `against`, which is 0 without a p-value for `against` itself.
+        By policy: its value less that of `against`; for `against` itself 0 without a p-value, which does not count.
 
     Raises:
         UnknownNameError: `against` is none of the policies.
@@ -76,9 +76,9 @@ def compare(estimates: Mapping[str, Estimate], against: str, level: float = 0.95
     if against not in estimates:
         raise UnknownNameError(f"expected one of {', '.join(estimates)}, found {against!r}", where="against")
     base = estimates[against]
-    alone = {
-        name: _difference(name, own, base, level) if name != against else _ITSELF for name, own in estimates.items()
-    }
+    alone = {name: _difference(name, own, base, level) for name, own in estimates.items()}
+    if not np.isnan(base.value):
+        alone[against] = _ITSELF
     adjusted = holm({name: own.p_value for name, own in alone.items()})
     return {
         name: replace(own, adjusted_p=adjusted[name], better=own.value > 0 if adjusted[name] < 1 - level else None)

@@ -172,6 +172,9 @@ def test_no_estimate_is_no_difference() -> None:
     written = json.loads(json.dumps(found["none"].record(), allow_nan=False))
     assert written.keys() == {"value", "low", "high", "standard_error", "p_value", "adjusted_p", "better"}
     assert set(written.values()) == {None}
+    without = compare(made, "none")
+    assert np.isnan([own.value for own in without.values()]).all()
+    assert {own.better for own in without.values()} == {None}
 
 
 def test_one_user_alone_tells_nothing() -> None:
