@@ -8,6 +8,7 @@ import os
 for _name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS"):
     os.environ.setdefault(_name, "1")
 
+import dataclasses
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -15,6 +16,7 @@ import pytest
 
 from svsim.data.conversion import prepare
 from svsim.data.store import FeedStore
+from svsim.world import PRESETS, write_world
 from svsim.world.standin import StandIn, write_standin
 
 KUAIRAND_DIR = os.environ.get("SVSIM_KUAIRAND_DIR", str(Path(__file__).parents[2] / "shared/data/kuairand-pure"))
@@ -40,6 +42,14 @@ def standin_files(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def store(standin_files: Path, tmp_path_factory: pytest.TempPathFactory) -> FeedStore:
     """The store of the small stand-in."""
     return prepare(standin_files, tmp_path_factory.mktemp("store") / "tiny")
+
+
+@pytest.fixture(scope="session")
+def chance_store(tmp_path_factory: pytest.TempPathFactory) -> FeedStore:
+    """A world of 150 users, a tenth of whose feed is the random log's."""
+    config = dataclasses.replace(PRESETS["tiny"], users=150, random_share=0.1, seed=5)
+    folder = tmp_path_factory.mktemp("chance")
+    return prepare(write_world(folder / "world", config), folder / "store")
 
 
 @pytest.fixture(scope="session")

@@ -46,4 +46,4 @@ def fresh_contexts(path: Path, dates: npt.ArrayLike, *, seed: int = 0, count: in
     # Each by itself, so that days keep their proportions however many are asked for.
     kept = chance[known] * min(count / chance[known].sum(), 1 / chance[known].max())
     rng = np.random.default_rng([seed, 0xF2E54])
-    return known[rng.random(len(known)) < kept]
+    return np.asarray(known[rng.random(len(known)) < kept])

@@ -207,7 +207,7 @@ def _in_split(store: FeedStore, split: str, *, chance: bool) -> Ints:
     if split not in SPLIT_CODES:
         raise OptionError(f"expected a split of {', '.join(SPLIT_CODES)}, found {split!r}", where="split")
     rows = store.split_rows(split)
-    return rows[store.events["is_rand"][rows] == chance]
+    return np.asarray(rows[store.events["is_rand"][rows] == chance])
 
 
 def _some(store: FeedStore, rows: Ints, most: int | None, seed: int) -> Ints:
@@ -221,4 +221,4 @@ def _some(store: FeedStore, rows: Ints, most: int | None, seed: int) -> Ints:
     kept = np.zeros(len(users), dtype=bool)
     kept[order[np.cumsum(count[order]) <= most]] = True
     kept[order[0]] = True
-    return rows[kept[place]]
+    return np.asarray(rows[kept[place]])

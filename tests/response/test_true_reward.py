@@ -11,7 +11,7 @@ import pytest
 from svsim.data.conversion import prepare
 from svsim.data.store import FeedStore
 from svsim.errors import OptionError
-from svsim.response.true_reward import true_reward, true_signal
+from svsim.response.true_reward import _of_world, true_reward, true_signal
 from svsim.signals import aux, wtr
 from svsim.world import PRESETS, Path, State, open_world, simulate, write_world
 
@@ -74,8 +74,12 @@ def test_in_the_main_feed_it_is_what_a_feed_answers_with(store: FeedStore, path:
     opened["own"] = path.world.users.effect[user] + path.world.session_effect(user, state.session)
     told = response.expect(opened, np.tile(known, (20, 1)))
     for name in ("wtr", "wtg", "aux", "click", "long_view"):
-        own = true_signal(store, path.world, name)(state, np.tile(index, (20, 1)))
-        np.testing.assert_allclose(own, told[name], atol=2e-4, err_msg=name)
+        videos = np.tile(index, (20, 1))
+        np.testing.assert_allclose(true_signal(store, path.world, name)(state, videos), told[name], atol=1e-6)
+        # And what is said of other tabs and videos says the same here.
+        np.testing.assert_allclose(
+            _of_world(store, path.world, name, state, videos), told[name], atol=2e-4, err_msg=name
+        )
 
 
 def test_there_is_no_other_signal(store: FeedStore, path: Path) -> None:
