@@ -169,7 +169,8 @@ def estimate_places(formulas: Mapping[str, Formula], name: str, places: Places) 
             raise OptionError(f"expected {field}, found none", where=f"estimator {name}")
     size = None if formula.size is None else formula.size(places)
     rows = Rows(places.reward.sum(axis=1), size, None, None, None, places.user)
-    return Estimate(name, UserSums.of(Terms(formula.terms(places)), rows))
+    terms = Terms(formula.terms(places))
+    return Estimate(name, UserSums.of(terms, rows), terms=terms)
 
 
 def row_ratio(places: Places) -> Floats:

@@ -20,6 +20,8 @@ __all__ = ["LITTLE", "Estimate", "OPEWarning", "estimate", "estimate_rows"]
 
 LITTLE = 100.0
 """Effective rows below which an estimate is not to be relied on."""
+FAR = 6.0
+"""Standard errors from 1 at which a mean weight is no accident."""
 TUNED = {"ips_slope": "ips_clip", "dr_slope": "dr_clip", "switch_dr_slope": "switch_dr", "dros_slope": "dros"}
 """Names of estimators whose constant SLOPE chooses."""
 
@@ -87,6 +89,9 @@ class Estimate:
             told.append(f"{self.ess:.0f} effective rows")
         if len(self.sums.user) < 2:
             told.append("one user alone: there is no interval")
+        far = abs(self.sums.mean_weight - 1) > FAR * self.sums.mean_weight_error
+        if far and self.matches and "weight" in self._needs:
+            told.append(f"mean weight {self.sums.mean_weight:.2f}: ratios of probabilities have a mean of 1")
         if self.guarded:
             told.append("too few effective rows to choose a constant")
         return tuple(told)

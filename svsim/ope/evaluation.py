@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import shutil
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -235,7 +235,8 @@ def policy_estimates(logged: LoggedBandit, asked: Asked, own: PolicyRows, *, see
 
 
 def _estimate(name: str, rows: Rows) -> Estimate:
-    return estimate_rows(name, rows, guard=GUARD)
+    # By user alone: terms of a dozen estimators by row would be a hundred MiB a policy at KuaiRand's size.
+    return replace(estimate_rows(name, rows, guard=GUARD), terms=None)
 
 
 def _document(

@@ -133,6 +133,15 @@ class UserSums:
         return float(self.total[_WEIGHT] / self.total[_ROWS])
 
     @property
+    def mean_weight_error(self) -> float:
+        """Standard error of `mean_weight`, clustered by user; NaN for one user alone."""
+        users = len(self.user)
+        if users < 2:
+            return float("nan")
+        influence = (self.sums[:, _WEIGHT] - self.mean_weight * self.sums[:, _ROWS]) / self.total[_ROWS]
+        return float(np.sqrt(users / (users - 1) * (influence @ influence)))
+
+    @property
     def value(self) -> float:
         """V; NaN where nothing stands below the fraction."""
         return float(self.values_of(self.total[None, :])[0])

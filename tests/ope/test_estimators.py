@@ -491,3 +491,12 @@ def test_shards_name_users_alike_or_not_at_all() -> None:
     assert len(nameless.merge(nameless).user) == 4
     with pytest.raises(OptionError, match="expected users in both shards or in neither"):
         nameless.merge(named[0])
+
+
+def test_weights_whose_mean_is_not_one_are_told() -> None:
+    weight = np.random.default_rng(0).choice([0.0, 4.0], p=[0.75, 0.25], size=2_000)
+    rows = {"reward": np.ones(2_000), "user": np.arange(2_000) % 200}
+    assert not estimate("ips", weight=weight, **rows).warnings
+    (told,) = estimate("ips", weight=2 * weight, **rows).warnings
+    assert told.endswith("ratios of probabilities have a mean of 1")
+    assert told.startswith("mean weight 2.0")
