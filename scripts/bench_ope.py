@@ -29,7 +29,7 @@ from typing import Any, Literal
 import numpy as np
 import tyro
 
-from svsim.ope.estimate import TUNED, Estimate, estimate_rows
+from svsim.ope.estimates import TUNED, Estimate, estimate_rows
 from svsim.ope.estimators import ESTIMATORS
 from svsim.ope.rows import checked_rows
 from svsim.ope.streaming import LowRank, softmax_expectations

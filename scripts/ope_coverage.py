@@ -1,7 +1,7 @@
 """How often intervals of off-policy estimates cover, over simulated logs of designs whose values are known.
 
     python scripts/ope_coverage.py > coverage.md
-    python scripts/ope_coverage.py --logs 100 --bootstrap-logs 0 --designs uniform_greedy     # a look
+    python scripts/ope_coverage.py --logs 100 --few 0 --designs uniform_greedy     # a look
 
 Users are drawn anew for every log, with a type, an activity and a leaning of their own; all they do goes into one cluster.
 Values are sums over types and actions, not simulations: unbiased and consistent estimators are held to the target's value;
@@ -28,7 +28,7 @@ import numpy as np
 import numpy.typing as npt
 import tyro
 
-from svsim.ope.estimate import TUNED, Estimate, estimate_rows
+from svsim.ope.estimates import TUNED, Estimate, estimate_rows
 from svsim.ope.estimators import ESTIMATORS
 from svsim.ope.rows import Rows, checked_rows
 
@@ -39,6 +39,8 @@ LEVEL = 0.95
 CONSTANTS = {"ips_clip": 5.0, "dr_clip": 5.0, "switch_dr": 5.0, "dros": 10.0}
 CONSISTENT = ("replay", "ips", "snips", "dr", "sndr")
 """Held to the truth; the others to what they tend to."""
+BOUNDED = ("ips", "ips_clip")
+"""Of which intervals of bounded rows are made: they take rows as independent, which those of a user are not."""
 USERS = 400
 
 
@@ -48,8 +50,8 @@ class Options:
 
     logs: int = 2_000
     """Of each design."""
-    bootstrap_logs: int = 200
-    """Of which bootstrap intervals are made as well."""
+    few: int = 200
+    """Of which the other intervals are made as well."""
     resamples: int = 500
     """Of the bootstrap."""
     designs: tuple[str, ...] = ()
@@ -226,14 +228,26 @@ class Tally:
     errors: list[float] = field(default_factory=list)
     ends: list[tuple[float, float]] = field(default_factory=list)
     resampled: list[tuple[float, float]] = field(default_factory=list)
+    bernstein: list[tuple[float, float]] = field(default_factory=list)
+    betting: list[tuple[float, float]] = field(default_factory=list)
 
-    def add(self, estimate: Estimate, *, resamples: int | None, seed: int) -> None:
-        """One log's."""
+    def add(self, estimate: Estimate, *, resamples: int | None, seed: int, highest: float | None = None) -> None:
+        """One log's.
+
+        Args:
+            estimate: Of the log.
+            resamples: Of the bootstrap; None leaves it out.
+            seed: Of its draws.
+            highest: What a term can be at most, for intervals of bounded rows; None leaves them out.
+        """
         self.values.append(estimate.value)
         self.errors.append(estimate.standard_error)
         self.ends.append(estimate.interval(LEVEL))
         if resamples is not None:
             self.resampled.append(estimate.interval(LEVEL, "bootstrap", resamples=resamples, seed=seed))
+        if highest is not None:
+            self.bernstein.append(estimate.interval(LEVEL, "bernstein", term_range=(0, highest)))
+            self.betting.append(estimate.interval(LEVEL, "betting", seed=seed, term_range=(0, highest)))
 
     def covers(self, ends: list[tuple[float, float]]) -> float:
         """Share of the intervals that hold the aim; NaN of none."""
@@ -250,7 +264,10 @@ class Tally:
             f"{100 * self.covers(self.ends):.1f}",
             f"{100 * np.mean(high < self.aim):.1f}",
             f"{100 * np.mean(low > self.aim):.1f}",
-            "" if not self.resampled else f"{100 * self.covers(self.resampled):.1f}",
+            *(
+                "" if not ends else f"{100 * self.covers(ends):.1f}"
+                for ends in (self.resampled, self.bernstein, self.betting)
+            ),
             f"{np.sqrt(np.mean(np.square(np.array(self.values) - design.truth))):.4f}",
             f"{np.std(self.values):.4f}",
             f"{np.std(self.values) / np.mean(self.errors):.3f}",
@@ -267,6 +284,8 @@ COLUMNS = (
     "too low %",
     "too high %",
     "bootstrap %",
+    "Bernstein %",
+    "betting %",
     "r.m.s. error",
     "s.d.",
     "s.d. / s.e.",
@@ -287,13 +306,19 @@ def covered(design: Design, options: Options, stream: int) -> tuple[dict[str, Ta
     for name in CONSISTENT:
         if name in chosen:
             assert abs(design.limit(name) - design.truth) < 1e-12, f"{name} is consistent"
+    heaviest = float((design.target / design.log).max())
     sizes, largest, rates = [], [], []
     for number in range(options.logs):
         log = design.simulate(np.random.default_rng([options.seed, stream, number]))
         found = estimates(design, log, chosen)
         for name, estimate in found.items():
-            plain = number < options.bootstrap_logs and name not in TUNED
-            tallies[name].add(estimate, resamples=options.resamples if plain else None, seed=number)
+            few = number < options.few and name not in TUNED
+            tallies[name].add(
+                estimate,
+                resamples=options.resamples if few else None,
+                seed=number,
+                highest=min(heaviest, CONSTANTS.get(name, np.inf)) if few and name in BOUNDED else None,
+            )
         sizes.append(found["ips"].ess)
         largest.append(found["ips"].largest_weight)
         rates.append(log[3].mean())

@@ -13,9 +13,7 @@ import numpy as np
 from svsim.data import prepare
 from svsim.models.config import ModelConfig, TrainingConfig, preset
 from svsim.models.training import train
-from svsim.ope import OPESpec, estimate, evaluate, propensity_audit
-from svsim.ope.estimators import Estimator
-from svsim.ope.sums import Terms
+from svsim.ope import Estimator, OPESpec, Terms, estimate, evaluate, propensity_audit
 from svsim.testing import check_estimator
 from svsim.world import PRESETS, find_store, write_world
 
@@ -29,8 +27,8 @@ if FAST:
 else:
     store = find_store("small")
 
-# 2. Is it what it is taken for? Uniform draws from a known pool, no video again and again, every day. `svsim ope` looks first
-# and stops with status 3 when the answer is no.
+# 2. Is it what it is taken for? Uniform draws from a known pool, no video again and again, every day. `svsim ope` looks
+# first and stops with status 3 when the answer is no.
 audit = propensity_audit(store)
 print(f"audit passed: {audit.passed}; {len(audit.rows):,} rows, a pool of {len(audit.pool):,} videos")
 
@@ -44,6 +42,7 @@ run = train(store, folder / "sasrec4sv", model, training)
 file = folder / "lively.py"
 file.write_text('''"""A plug-in: served is what others of its author and tag were watched of."""
 
+from svsim.agents import ScoringAgent
 from svsim.names import CANDIDATE_FEATURES
 
 COLUMNS = [CANDIDATE_FEATURES.index(name) for name in ("author_wtr", "tag_wtr")]
@@ -56,8 +55,8 @@ class Lively(ScoringAgent):
         return observation["candidates"][..., COLUMNS].sum(axis=-1)
 ''')
 
-# 4. Evaluate. The question: each agent picks its best of 20 videos drawn from the pool; what does that earn, at the moments of
-# the log? Nobody served these picks: rows on which an agent agrees with chance speak for the rest, with weights.
+# 4. Evaluate. The question: each agent picks its best of 20 videos drawn from the pool; what does that earn, at the moments
+# of the log? Nobody served these picks: rows on which an agent agrees with chance speak for the rest, with weights.
 agents = (f"sasrec4sv?run={run.path}", "linucb", f"{file}:Lively")
 found = evaluate(OPESpec(store=store, agents=agents, truth=True))
 names = [record["agent"].partition("?")[0].rpartition("/")[2] for record in found.document["policies"]]
@@ -80,13 +79,14 @@ for name, record in zip(names, found.document["policies"], strict=True):
 # 7. An estimator of your own: a class with a formula, checked against what must hold of any. Its terms become values and
 # intervals as the others' do.
 class CappedIPS(Estimator):
-    """IPS with weights of at most ten."""
+    """IPS with weights of at most so much."""
 
     name = "capped"
     needs = ("weight",)
+    grid = (1.0, 10.0, np.inf)
 
     def _terms(self, rows, constant):
-        return Terms(np.minimum(rows.weight, 10.0) * rows.reward)
+        return Terms(np.minimum(rows.weight, constant) * rows.reward)
 
 
 check_estimator(CappedIPS())

@@ -18,7 +18,7 @@ import numpy as np
 import numpy.typing as npt
 
 from svsim.errors import OptionError, UnknownNameError
-from svsim.ope.estimate import Estimate
+from svsim.ope.estimates import Estimate
 from svsim.ope.rows import Flags, Floats, Ints, Rows, as_clusters, as_numbers, check_finite, check_ratios
 from svsim.ope.sums import Terms, UserSums
 

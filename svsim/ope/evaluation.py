@@ -22,7 +22,7 @@ from svsim.errors import AgentError, CheckFailed, OptionError, SvsimError
 from svsim.ope.action_groups import GROUPINGS, video_groups
 from svsim.ope.audit import Audit, propensity_audit
 from svsim.ope.choices import Asked, PolicyRows, Progress
-from svsim.ope.estimate import Estimate, estimate_rows
+from svsim.ope.estimates import Estimate, estimate_rows
 from svsim.ope.logged import OFFER, LoggedBandit, random_log, standard_log
 from svsim.ope.records import FORMAT, VERSION, policy_record, utility_records, value_record
 from svsim.ope.reward_model import RewardModel, fold_of, variance_fit
@@ -247,7 +247,7 @@ def _document(
     closed: Mapping[str, bool],
     errors: Mapping[str, AgentError],
 ) -> dict[str, Any]:
-    from svsim.ope.compare import compare
+    from svsim.ope.differences import compare
 
     store = logged.store
     headline = {name: own[HEADLINE] for name, own in estimates.items()}

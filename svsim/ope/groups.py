@@ -12,7 +12,7 @@ import numpy as np
 import numpy.typing as npt
 
 from svsim.names import INFLUENCER, NORMAL
-from svsim.ope.estimate import Estimate
+from svsim.ope.estimates import Estimate
 
 __all__ = ["Utility", "gap", "group_utilities"]
 

@@ -1,7 +1,7 @@
 """Where there is no truth: estimates from one half of the users held to plain ones from the other half.
 
-The other half's estimate is unbiased and no truth: it varies as the estimates do. Its own standard error says how much of the
-error that is found is its own.
+The other half's estimate is unbiased and no truth: it varies as the estimates do. Its own standard error says how much of
+the error that is found is its own.
 """
 
 from __future__ import annotations
@@ -12,8 +12,8 @@ import numpy as np
 import numpy.typing as npt
 
 from svsim.errors import OptionError
-from svsim.ope.estimate import Estimate
-from svsim.ope.judge import Judgement, judge
+from svsim.ope.estimates import Estimate
+from svsim.ope.judgement import Judgement, judge
 from svsim.randomness import keyed_hash
 
 __all__ = ["held_out", "split_users"]

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from svsim.ope.estimate import Estimate
+from svsim.ope.estimates import Estimate
 from svsim.ope.groups import Utility, gap, group_utilities
 
 __all__ = ["FORMAT", "LABELS", "VERSION", "finite", "policy_record", "utility_records", "value_record"]

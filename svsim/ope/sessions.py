@@ -9,7 +9,7 @@ from __future__ import annotations
 import numpy.typing as npt
 
 from svsim.ope.cumulative import Formula, Places, checked_places, estimate_places, row_ratio, row_sums
-from svsim.ope.estimate import Estimate
+from svsim.ope.estimates import Estimate
 from svsim.ope.rows import Floats
 
 __all__ = ["SESSION_ESTIMATORS", "estimate_sessions"]

@@ -16,7 +16,7 @@ import numpy as np
 import numpy.typing as npt
 
 from svsim.ope.cumulative import Formula, Places, checked_places, estimate_places, row_ratio, row_sums
-from svsim.ope.estimate import Estimate
+from svsim.ope.estimates import Estimate
 from svsim.ope.rows import Floats
 
 __all__ = ["SLATE_ESTIMATORS", "estimate_slate"]

@@ -12,7 +12,7 @@ from svsim.agents.base import Agent
 from svsim.agents.truth import agent_policy
 from svsim.names import INFLUENCER, NORMAL
 from svsim.ope.fresh import fresh_contexts
-from svsim.ope.judge import judge
+from svsim.ope.judgement import judge
 from svsim.ope.logged import LoggedBandit, may_be_chosen
 from svsim.ope.records import finite
 from svsim.response.true_reward import true_reward, true_signal

@@ -11,7 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 from svsim.errors import CheckFailed, UnknownNameError
-from svsim.ope.estimate import TUNED, Estimate, estimate_rows
+from svsim.ope.estimates import TUNED, Estimate, estimate_rows
 from svsim.ope.estimators import ESTIMATORS, Estimator
 from svsim.ope.rows import Rows, checked_rows
 from svsim.ope.sums import Terms, UserSums
@@ -49,7 +49,7 @@ def check_estimator(estimator: str | Estimator | type[Estimator], *, examples: i
     seeds.
 
     Args:
-        estimator: A name that `svsim.ope.estimate` takes, or an `Estimator` of your own, an object or its class.
+        estimator: A name that `svsim.ope.estimates` takes, or an `Estimator` of your own, an object or its class.
         examples: How many logs are drawn.
 
     Raises:

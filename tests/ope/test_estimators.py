@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 
 from svsim.errors import OptionError, UnknownNameError
 from svsim.ope import Estimate, OPEWarning, estimate
-from svsim.ope.estimate import TUNED, estimate_rows
+from svsim.ope.estimates import TUNED, estimate_rows
 from svsim.ope.estimators import ESTIMATORS
 from svsim.ope.rows import checked_rows
 from svsim.ope.slope import slope

@@ -13,7 +13,7 @@ from scipy import stats
 
 from svsim.errors import OptionError
 from svsim.ope import Estimate, OPEWarning, estimate
-from svsim.ope.estimate import estimate_rows
+from svsim.ope.estimates import estimate_rows
 from svsim.ope.intervals.bernstein import empirical_bernstein
 from svsim.ope.intervals.betting import betting
 from svsim.ope.intervals.bootstrap import bootstrap_interval

@@ -19,7 +19,7 @@ from svsim.agents.rerank.explore import ExploreAgent
 from svsim.data import FeedStore
 from svsim.envs.batch import BatchEnv
 from svsim.errors import AgentError, OptionError, UnknownNameError
-from svsim.ope.estimate import Estimate
+from svsim.ope.estimates import Estimate
 from svsim.ope.fqe import Trajectories, fit_q
 from svsim.ope.rollout import collect
 from svsim.ope.sessions import SESSION_ESTIMATORS, estimate_sessions

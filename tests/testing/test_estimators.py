@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from svsim.errors import CheckFailed, UnknownNameError
-from svsim.ope.estimate import TUNED
+from svsim.ope.estimates import TUNED
 from svsim.ope.estimators import ESTIMATORS, Estimator
 from svsim.ope.estimators.doubly_robust import SNDR, ClippedDR, DoublyRobust, DoublyRobustShrinkage, SwitchDR
 from svsim.ope.estimators.inverse import IPS, MIPS, SNIPS, ClippedIPS

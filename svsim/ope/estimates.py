@@ -211,7 +211,7 @@ class Estimate:
             raise OptionError(
                 "expected terms by row, found sums by user alone",
                 where=f"interval method {method}",
-                remedy="take delta or bootstrap, or an estimate by svsim.ope.estimate",
+                remedy="take delta or bootstrap, or an estimate by svsim.ope.estimates",
             )
         return self.terms
 

@@ -10,7 +10,7 @@ import pytest
 from svsim.errors import OptionError
 from svsim.ope import estimate
 from svsim.ope.halves import held_out, split_users
-from svsim.ope.judge import judge
+from svsim.ope.judgement import judge
 
 TRUTH = {"random": 0.2, "a": 0.3, "b": 0.4, "c": 0.1}
 

@@ -13,7 +13,7 @@ from scipy import stats
 
 from svsim.errors import OptionError, UnknownNameError
 from svsim.ope import Estimate, OPEWarning, estimate
-from svsim.ope.compare import compare, holm
+from svsim.ope.differences import compare, holm
 
 P = st.one_of(st.floats(0, 1), st.just(float("nan")))
 PS = st.dictionaries(st.text(max_size=3), P, max_size=8)

@@ -13,7 +13,7 @@ from dataclasses import asdict, dataclass, replace
 import numpy as np
 
 from svsim.errors import OptionError, UnknownNameError
-from svsim.ope.estimate import Estimate
+from svsim.ope.estimates import Estimate
 from svsim.ope.intervals.delta import check_level, clustered_error, student_interval
 
 __all__ = ["Difference", "compare", "holm"]
