@@ -37,6 +37,8 @@ Policy = Callable[[State, Ints], npt.NDArray[Any]]
 Signal = str | Callable[[State, Ints], Floats]
 
 BLOCK = 2_048
+FEW = 8
+"""Contexts whose candidates are drawn together: their hashes stay in the processor's cache."""
 
 
 @dataclass(frozen=True)
@@ -131,14 +133,23 @@ def policy_values(
             if retrieved:
                 videos = world.retrieved(state.user, state.request, state.time_ms)
             else:
-                key = keyed_uniform(world.key, Draw.EVALUATION, seed, draw, block[:, None], drawn)
-                videos = drawn[np.argpartition(key, size - 1, axis=1)[:, :size]]
+                videos = _candidates(block, drawn, size, world.key, Draw.EVALUATION, seed, draw)
             expected = signal(state, videos) if callable(signal) else world.expect(state, videos, [signal])[signal]
             for name, policy in policies.items():
                 chosen = _probabilities(policy(state, videos), videos >= 0)
                 values[name][draw, start : start + BLOCK] = (chosen * expected).sum(axis=1)
     user = path.columns["user"][rows]
     return {name: _value(own, user, over, parts or {}) for name, own in values.items()}
+
+
+def _candidates(rows: Ints, pool: Ints, size: int, *keys: npt.ArrayLike) -> Ints:
+    """(B, size) videos of the pool for each row, uniformly without replacement: those of the least hashes."""
+    chosen = np.empty((len(rows), size), dtype=np.int64)
+    for start in range(0, len(rows), FEW):
+        part = slice(start, start + FEW)
+        uniform = keyed_uniform(*keys, rows[part, None], pool)
+        chosen[part] = pool[np.argpartition(uniform, size - 1, axis=1)[:, :size]]
+    return chosen
 
 
 def _value(values: Floats, user: Ints, over: str, parts: Mapping[str, npt.NDArray[np.bool_]]) -> PolicyValue:
@@ -185,4 +196,5 @@ def _probabilities(given: npt.NDArray[Any], full: npt.NDArray[np.bool_]) -> Floa
         raise AgentError(f"expected probabilities of shape {full.shape}, found {chosen.shape}", where="policy_value")
     if not (chosen >= 0).all() or not np.allclose((chosen * full).sum(axis=1), 1, atol=1e-6):
         raise AgentError("expected probabilities that sum to one over the candidates", where="policy_value")
-    return chosen
+    # What a policy gives an empty slot is nothing: there is no video that it could be the expectation of.
+    return np.asarray(chosen * full)

@@ -8,7 +8,19 @@ import numpy as np
 import pytest
 
 from svsim.errors import AgentError, OptionError
-from svsim.world import PRESETS, Path, State, World, oracle_policy, policy_value, simulate, uniform_policy
+from svsim.randomness import keyed_uniform
+from svsim.world import (
+    PRESETS,
+    Path,
+    State,
+    World,
+    oracle_policy,
+    policy_value,
+    policy_values,
+    simulate,
+    uniform_policy,
+)
+from svsim.world.draws import Draw
 
 
 @pytest.fixture(scope="module")
@@ -77,3 +89,44 @@ def test_re_ranking_what_was_retrieved_by_the_platforms_own_policy_is_worth_what
     best = policy_value(oracle_policy(path), path, rows, candidates="retrieved").value
     uniform = policy_value(uniform_policy, path, rows, candidates="retrieved").value
     assert uniform < value.value < best
+
+
+def test_many_policies_at_once_are_worth_what_each_is_alone(path: Path, contexts: np.ndarray) -> None:
+    rows = contexts[:300]
+
+    def clicks(state: State, videos: np.ndarray) -> np.ndarray:
+        return path.world.expect(state, videos, ["click"])["click"]
+
+    policies = {"chance": uniform_policy, "oracle": oracle_policy(path)}
+    together = policy_values(policies, path, rows)
+    assert together == {name: policy_value(policy, path, rows) for name, policy in policies.items()}
+    assert together == policy_values({**policies, "oracle": oracle_policy(path, clicks)}, path, rows, signal=clicks)
+
+
+def test_candidates_are_the_videos_of_the_least_hashes(path: Path, contexts: np.ndarray) -> None:
+    """Whatever the number of contexts: a seed's sets never change."""
+    rows, size, sets = contexts[:37], 6, []
+
+    def seen(state: State, videos: np.ndarray) -> np.ndarray:
+        sets.append(videos)
+        return uniform_policy(state, videos)
+
+    policy_value(seen, path, rows, candidates=size, draws=2, seed=9)
+    for draw, videos in enumerate(sets):
+        key = keyed_uniform(path.world.key, Draw.EVALUATION, 9, draw, rows[:, None], path.world.pool)
+        np.testing.assert_array_equal(np.sort(videos), np.sort(np.argsort(key, axis=1)[:, :size]))
+    assert len(sets) == 2
+
+
+def test_an_empty_slot_is_worth_nothing(path: Path) -> None:
+    c = path.columns
+    rows = np.flatnonzero(c["slot"] == 0)[:3_000]
+    retrieved = path.world.retrieved(c["user"][rows], c["request"][rows], c["time_ms"][rows])
+    rows = rows[(retrieved < 0).any(axis=1)]
+    assert len(rows)
+
+    def careless(state: State, videos: np.ndarray) -> np.ndarray:
+        return np.where(videos < 0, 0.5, uniform_policy(state, videos))
+
+    found = policy_values({"careless": careless, "chance": uniform_policy}, path, rows, candidates="retrieved")
+    assert found["careless"] == found["chance"]
