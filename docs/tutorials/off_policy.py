@@ -22,7 +22,7 @@ from svsim.world import PRESETS, find_store, write_world
 FAST = "--fast" in sys.argv
 folder = Path(mkdtemp())
 if FAST:
-    config = dataclasses.replace(PRESETS["tiny"], users=150, random_share=0.1)
+    config = dataclasses.replace(PRESETS["tiny"], users=200, random_share=0.1)
     store = prepare(write_world(folder / "world", config), folder / "store")
 else:
     store = find_store("small")
@@ -56,9 +56,11 @@ class Lively(ScoringAgent):
 ''')
 
 # 4. Evaluate. The question: each agent picks its best of 20 videos drawn from the pool; what does that earn, at the moments
-# of the log? Nobody served these picks: rows on which an agent agrees with chance speak for the rest, with weights.
+# of the log? Nobody served these picks: rows on which an agent agrees with chance speak for the rest, with weights. The more
+# candidates, the fewer rows: below a hundred effective ones an interval is not to be relied on.
 agents = (f"sasrec4sv?run={run.path}", "linucb", f"{file}:Lively")
-found = evaluate(OPESpec(store=store, agents=agents, truth=True))
+small = {"candidates": 5, "others": 30, "fit_rows": 1_000} if FAST else {}
+found = evaluate(OPESpec(store=store, agents=agents, truth=True, **small))
 names = [record["agent"].partition("?")[0].rpartition("/")[2] for record in found.document["policies"]]
 for name, record in zip(names, found.document["policies"], strict=True):
     own = record["estimates"]["dr"]

@@ -30,7 +30,7 @@ def ope_tables(told: Told) -> list[Table | str]:
     good = [record for record in told["policies"] if "error" not in record]
     parts: list[Table | str] = []
     if good:
-        parts += [_estimates(told, good), _groups(told, good)]
+        parts += [*(_estimates(told, record) for record in good), *_notes(good), _groups(told, good)]
         if any("difference" in record for record in good):
             parts.append(_differences(told, good))
         if "truth" in told:
@@ -64,32 +64,37 @@ def _level(told: Told) -> str:
     return f"[{100 * told['spec']['level']:g} %]"
 
 
-def _estimates(told: Told, records: list[Told]) -> Table:
-    truth = "truth" in told
-    columns = ["policy", "estimator", f"estimate {_level(told)}", *(["truth"] if truth else [])]
-    columns += ["ESS", "matches", "max w", "λ", "value is", "note"]
-    table = plain_table("Off-policy estimates", *columns, left=(0, 1, len(columns) - 1))
-    for column in table.columns[:-1]:
-        column.no_wrap = True
-    for record in records:
-        for place, (name, own) in enumerate(record["estimates"].items()):
-            cells = [short_agent(record["agent"]) if place == 0 else "", name, value_and_interval(own)]
-            if truth:
-                cells.append(number(told["truth"]["values"][record["agent"]]["value"]) if place == 0 else "")
-            little = own["value"] is not None and own["ess"] < LITTLE
-            constant = own["constant"]
-            cells += [
-                f"{own['ess']:,.0f}{' !' if little else ''}",
-                f"{own['matches']:,}",
-                f"{own['largest_weight']:.1f}",
-                constant if constant is None or isinstance(constant, str) else f"{constant:g}",
-                own["label"],
-                # Few effective rows have a mark of their own.
-                "; ".join(text for text in own["warnings"] if not text.endswith("effective rows")),
-            ]
-            table.add_row(*cells)
-        table.add_section()
+def _estimates(told: Told, record: Told) -> Table:
+    """One policy's estimates, narrow enough for eighty columns."""
+    title = short_agent(record["agent"])
+    if "truth" in told:
+        title += f": true value {number(told['truth']['values'][record['agent']]['value'])}"
+    columns = ("estimator", f"estimate {_level(told)}", "ESS", "matches", "max w", "λ", "value is")
+    table = plain_table(title, *columns, left=(0, 6))
+    for name, own in record["estimates"].items():
+        little = own["value"] is not None and own["ess"] < LITTLE
+        constant = own["constant"]
+        table.add_row(
+            name,
+            value_and_interval(own),
+            f"{own['ess']:,.0f}{' !' if little else ''}",
+            f"{own['matches']:,}",
+            f"{own['largest_weight']:.1f}",
+            constant if constant is None or isinstance(constant, str) else f"{constant:g}",
+            own["label"],
+        )
     return table
+
+
+def _notes(records: list[Told]) -> list[str]:
+    """What estimates warn of, but for few effective rows, which have a mark of their own."""
+    found: dict[str, list[str]] = {}
+    for record in records:
+        for name, own in record["estimates"].items():
+            for text in own["warnings"]:
+                if not text.endswith("effective rows"):
+                    found.setdefault(text, []).append(f"{short_agent(record['agent'])} {name}")
+    return [f"{text}: {', '.join(names)}" for text, names in found.items()]
 
 
 def _groups(told: Told, records: list[Told]) -> Table:
@@ -135,13 +140,13 @@ def _p(value: float | None) -> str:
 
 def _judgement(told: Told) -> Table:
     names = {
-        "relative_error": "relative error",
+        "relative_error": "rel. error",
         "spearman": "Spearman",
         "regret@1": "regret@1",
         "type_i": "type I",
         "type_ii": "type II",
         "sharpe@3": "Sharpe@3",
-        "coverage": "truth in interval",
+        "coverage": "covered",
     }
     table = plain_table("Estimators judged by the truth", "estimator", *names.values())
     for estimator, own in told["truth"]["judgement"].items():

@@ -24,7 +24,7 @@ def test_estimates_with_intervals_beside_the_truth(
     assert (status, err) == (0, "")
     for words in (
         "Audit of the random log",
-        "Off-policy estimates",
+        "popularity: true value",
         "Utility of user groups",
         "Paired differences to random",
         "Estimators judged by the truth",
@@ -101,11 +101,11 @@ def test_an_audit_that_fails_is_status_three_and_prints_no_estimates(
     assert status == 3
     assert "the propensity audit failed: unevenness" in err
     assert "Audit of the random log" in printed
-    assert "Off-policy estimates" not in printed
+    assert "one-step" not in printed
     assert not (out / "ope.json").exists()
     status, printed, err = run(capsys, *command, "--despite-audit")
     assert (status, err) == (0, "")
-    assert "Off-policy estimates" in printed
+    assert "one-step" in printed
 
 
 def test_bad_agents_are_told_and_nothing_is_written(
