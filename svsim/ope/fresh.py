@@ -7,15 +7,13 @@ its estimate from the random log is held to.
 
 from __future__ import annotations
 
-import datetime as dt
-
 import numpy as np
 import numpy.typing as npt
 
 from svsim.errors import OptionError
-from svsim.world.config import FIRST_DAY
 from svsim.world.platform import RANDOM_TAB
 from svsim.world.simulation import Path
+from svsim.world.visits import logged_date_hour
 
 __all__ = ["fresh_contexts"]
 
@@ -35,9 +33,11 @@ def fresh_contexts(path: Path, dates: npt.ArrayLike, *, seed: int = 0, count: in
         OptionError: There are none: no such days, or chance does nothing on them.
     """
     c, world = path.columns, path.world
-    days = [(dt.date(d // 10_000, d // 100 % 100, d % 100) - FIRST_DAY).days for d in np.asarray(dates).tolist()]
+    open_to_chance = (c["tab"] == RANDOM_TAB) & ~c["random"].astype(bool)
+    # As the log dates them, a little after the fact.
+    logged = np.isin(logged_date_hour(world.key, c["user"], c["time_ms"])[0], dates)
     day = world.day(c["time_ms"])
-    chance = np.where((c["tab"] == RANDOM_TAB) & ~c["random"].astype(bool) & np.isin(day, days), 1.0, 0.0)
+    chance = np.where(open_to_chance & logged, 1.0, 0.0)
     replaced = world.platform.replacement[np.clip(day, 0, len(world.platform.replacement) - 1)]
     chance *= replaced / (1 - replaced)
     known = np.flatnonzero(chance)

@@ -36,25 +36,36 @@ def held_out(
 
     Args:
         estimates: By policy, then estimator, of one half.
-        reference: By policy, of the other half: an unbiased estimator's, as `dr`.
-        level: Of the intervals.
+        reference: By policy, of the other half: an unbiased estimator's, as `dr`; a policy without one is left out.
+        level: Of the intervals, which know of both halves' errors.
 
     Returns:
         Judgements by estimator, and the mean standard error of the reference, below which no error can be told.
 
     Raises:
-        OptionError: Other policies in the one than in the other, or a reference without an estimate.
+        OptionError: Other policies in the one than in the other, or none with a reference.
     """
     if set(estimates) != set(reference):
         raise OptionError("expected the same policies in both halves, found others", where="held_out")
-    truth = {name: own.value for name, own in reference.items()}
+    known = {name: own for name, own in reference.items() if np.isfinite(own.value)}
+    if not known:
+        raise OptionError("expected a reference with estimates, found none", where="held_out")
+    truth = {name: own.value for name, own in known.items()}
     kinds = list(next(iter(estimates.values()), {}))
     judged = {
         kind: judge(
-            {name: own[kind].value for name, own in estimates.items()},
+            {name: estimates[name][kind].value for name in known},
             truth,
-            intervals={name: own[kind].interval(level) for name, own in estimates.items()},
+            intervals={name: _apart(estimates[name][kind], own, level) for name, own in known.items()},
         )
         for kind in kinds
     }
-    return judged, float(np.mean([own.standard_error for own in reference.values()]))
+    return judged, float(np.mean([own.standard_error for own in known.values()]))
+
+
+def _apart(own: Estimate, reference: Estimate, level: float) -> tuple[float, float]:
+    """Where the reference should lie, which varies by itself."""
+    from scipy import stats
+
+    half = float(stats.norm.ppf(0.5 + level / 2) * np.hypot(own.standard_error, reference.standard_error))
+    return own.value - half, own.value + half

@@ -4,14 +4,18 @@ Of P policies with estimates V̂ and true values V, k of them chosen by the esti
 
     relative error  mean of |V̂ − V| / |V|
     Spearman        rank correlation of V̂ and V
-    regret@k        (best V − best V among the chosen) / (best V − V of the reference), 0 where nothing was lost
+    regret@k        (best V − best V among the chosen) / (best V − V of the reference); where the reference is the best,
+                    over best V − worst V
     type I, II      share of the policies truly at or below the threshold that are said to be above; of those truly above
                     it that are not
     Sharpe@k        (best V among the chosen − V of the reference) / standard deviation of V among the chosen: what a test of
                     the chosen brings, against what it risks (Kiyohara et al. 2024, "Towards assessing and benchmarking
                     risk-return tradeoff of off-policy evaluation")
 
-The reference is a policy that needs no choice, as the one that logged. An estimate that is none counts as the lowest.
+The reference is a policy that needs no choice, as the one that logged. SharpeRatio there takes it to be among those that are
+chosen from, so that the ratio is not negative; here it is so where it is among the policies. It is none at k = 1, or where
+all chosen are worth the same. An estimate that is none counts as the lowest, and of equal estimates the truly worst is
+chosen first.
 """
 
 from __future__ import annotations
@@ -128,14 +132,14 @@ def _spearman(ranked: Floats, true: Floats) -> float:
 
 
 def _chosen(ranked: Floats, true: Floats, k: int) -> Floats:
-    """True values of the k policies of the highest estimates."""
-    return true[np.argsort(-ranked, kind="stable")[:k]]
+    """True values of the k policies of the highest estimates; what an estimator leaves open is decided against it."""
+    return true[np.lexsort((true, -ranked))[:k]]
 
 
 def _regret(ranked: Floats, true: Floats, start: float, k: int) -> float:
-    spread = float(true.max()) - start
-    lost = float(true.max() - _chosen(ranked, true, k).max())
-    return lost / spread if spread > 0 else 0.0
+    best = float(true.max())
+    lost, spread = best - float(_chosen(ranked, true, k).max()), best - start or best - float(true.min())
+    return lost / spread if lost > 0 else 0.0
 
 
 def _sharpe(ranked: Floats, true: Floats, start: float, k: int) -> float:

@@ -1,26 +1,27 @@
 """What a world expects of the environment's reward, of any video in any tab: what the truth of a policy is made of.
 
-In the main feed, of the random log's pool, expectations are those that Feed-v0's users are made of
-(`svsim.response.truth_expectation`). Elsewhere the play time, and with it the watch-time ratio, is integrated over the
-world's table of play times, one of whose knots is the duration; relevance and flags are closed forms. Both agree to the
-fourth digit (a test); the second takes ten times as long.
+    wtr   Σ P(play) min(play / duration, 1) over the world's table of play times, one of whose knots is the duration
+    wtg   P(play ≥ the shortest whose gain is relevant), from the survival there
+    aux   Σ P(play) P(like, … | play): the same logits as `svsim.world.response`, by the straight lines of `Social`
+
+`svsim.response.truth` tells the same of episodes in the main feed, faster.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 
 import numpy as np
 import numpy.typing as npt
 
-from svsim.data.dense import DenseIds
 from svsim.data.store import FeedStore
 from svsim.errors import OptionError
-from svsim.names import AUX, FLAGS, SIGNALS, WTG, WTR
+from svsim.names import AUX, CLICK, FLAGS, LONG_VIEW, SIGNALS, WTG, WTR
 from svsim.response.relevance import shortest_relevant_ms
-from svsim.response.truth_expectation import Expectation
-from svsim.response.truth_videos import MAIN_FEED, get_videos
+from svsim.response.truth_social import DRAWN, Social
 from svsim.signals import AUX_WEIGHTS, aux, reward_weights
+from svsim.world.constants import constants
+from svsim.world.response import Situation, expectations, outcomes, reaches
 from svsim.world.state import State
 from svsim.world.world import World
 
@@ -29,6 +30,9 @@ __all__ = ["true_reward", "true_signal"]
 Floats = npt.NDArray[np.float64]
 Ints = npt.NDArray[np.int64]
 Expected = Callable[[State, Ints], Floats]
+
+BLOCK = 1_024
+"""Videos looked at together: their tables of play times stay in the processor's cache."""
 
 
 def true_reward(store: FeedStore, world: World, weights: Mapping[str, float] | str | None = None) -> Expected:
@@ -42,8 +46,7 @@ def true_reward(store: FeedStore, world: World, weights: Mapping[str, float] | s
     Returns:
         A function of a state of B rows and (B, K) video indices that gives (B, K).
     """
-    chosen = {name: weight for name, weight in reward_weights(weights).items() if weight}
-    return _weighed(store, world, chosen)
+    return _Weighed(store, world, {name: weight for name, weight in reward_weights(weights).items() if weight})
 
 
 def true_signal(store: FeedStore, world: World, name: str) -> Expected:
@@ -54,61 +57,75 @@ def true_signal(store: FeedStore, world: World, name: str) -> Expected:
     """
     if name not in (*SIGNALS, *FLAGS):
         raise OptionError(f"expected one of {', '.join((*SIGNALS, *FLAGS))}, found {name!r}", where="signal")
-    return _weighed(store, world, {name: 1.0})
+    return _Weighed(store, world, {name: 1.0})
 
 
-def _weighed(store: FeedStore, world: World, weights: Mapping[str, float]) -> Expected:
-    main_feed = _MainFeed(store, world)
+class _Weighed:
+    """A weighed sum of expected signals."""
 
-    def expected(state: State, videos: Ints) -> Floats:
-        if main_feed.knows(state, videos):
-            told = main_feed.expect(state, videos)
-            return np.asarray(sum(weight * told[name].astype(np.float64) for name, weight in weights.items()))
-        return np.asarray(
-            sum(weight * _of_world(store, world, name, state, videos) for name, weight in weights.items())
+    def __init__(self, store: FeedStore, world: World, weights: Mapping[str, float]) -> None:
+        self._world, self._weights = world, weights
+        self._least = _Least(store)
+        self._social = Social()
+
+    def __call__(self, state: State, videos: Ints) -> Floats:
+        world, shape = self._world, videos.shape
+        flat = world.situation(
+            np.repeat(state.user, shape[1]),
+            np.repeat(state.tab, shape[1]),
+            world.interest(state, videos).ravel(),
+            world.catalogue.duration_ms(np.maximum(videos, 0)).ravel(),
         )
+        least = self._least.of(flat.duration_ms) if WTG in self._weights else np.zeros(videos.size)
+        total = np.zeros(videos.size)
+        for start in range(0, videos.size, BLOCK):
+            part = slice(start, start + BLOCK)
+            own = Situation(flat.interest[part], flat.duration_ms[part], flat.tab[part], flat.like_effect[part])
+            for name, values in self._signals(own, least[part]).items():
+                total[part] += self._weights[name] * values
+        return total.reshape(shape)
 
-    return expected
+    def _signals(self, situation: Situation, least_ms: Floats) -> dict[str, Floats]:
+        """(N,) expectations of what is weighed; `least_ms` (N,) is the shortest relevant play."""
+        asked = self._weights.keys()
+        found = expectations(situation, [name for name in (CLICK, LONG_VIEW) if name in asked])
+        if WTG in asked:
+            found[WTG] = reaches(situation, least_ms)
+        drawn = [name for name in DRAWN if name in asked or (AUX in asked and name in AUX_WEIGHTS["default"])]
+        if drawn or WTR in asked:
+            found |= self._integrals(situation, drawn)
+        if AUX in asked:
+            found[AUX] = aux(found).astype(np.float64)
+        return {name: found[name] for name in asked}
 
-
-class _MainFeed:
-    """Expectations in the main feed, of the videos that the random log draws from."""
-
-    def __init__(self, store: FeedStore, world: World) -> None:
-        self._world = world
-        dense = DenseIds(store.videos["video_id"]).of(world.catalogue.public_id(world.pool))
-        self._tables = get_videos(store, dense[dense > 0])
-        self._row = np.zeros(len(world.pool), dtype=np.int64)
-        self._row[dense > 0] = self._tables.row[dense[dense > 0]]
-        self._expectation = Expectation(self._tables.hazard)
-
-    def knows(self, state: State, videos: Ints) -> bool:
-        inside = videos.min() >= 0 and videos.max() < len(self._row)
-        return bool(inside and (state.tab == MAIN_FEED).all() and self._row[videos].all())
-
-    def expect(self, state: State, videos: Ints) -> dict[str, npt.NDArray[np.float32]]:
-        rows = self._row[videos].ravel()
-        like = np.broadcast_to(self._world.users.like_effect[state.user][:, None], videos.shape).ravel()
-        interest = self._world.interest(state, videos).ravel()
-        found = self._expectation.of(self._tables.real[rows], self._tables.whole[rows], interest, like)
-        return {name: values.reshape(videos.shape) for name, values in found.items()}
-
-
-def _of_world(store: FeedStore, world: World, name: str, state: State, videos: Ints) -> Floats:
-    if name == WTR:
-        return _ratio(world, state, videos)
-    if name == WTG:
-        duration = world.catalogue.duration_ms(np.maximum(videos, 0))
-        least = shortest_relevant_ms(store, duration.ravel()).reshape(duration.shape)
-        return world.reach_probability(state, videos, least)
-    if name == AUX:
-        return np.asarray(aux(world.expect(state, videos, tuple(AUX_WEIGHTS["default"]))), dtype=np.float64)
-    return world.expect(state, videos, [name])[name]
+    def _integrals(self, situation: Situation, drawn: Collection[str]) -> dict[str, Floats]:
+        """The watch-time ratio, which a picture post has none of, and the flags of `drawn`."""
+        play, probability = outcomes(situation)
+        picture = situation.duration_ms <= 0
+        nominal = np.where(picture, float(constants("response")["picture_duration_ms"]), situation.duration_ms)[:, None]
+        found = {WTR: (np.minimum(play / nominal, 1.0) * probability).sum(axis=-1) * ~picture}
+        if drawn:
+            odds = self._social.odds_against(
+                play, nominal, situation.interest[:, None], np.asarray(situation.like_effect)[:, None]
+            )
+            told = dict(zip(DRAWN, self._social.marginals(odds), strict=True))
+            found |= {name: np.asarray((told[name] * probability).sum(axis=-1)) for name in drawn}
+        return found
 
 
-def _ratio(world: World, state: State, videos: Ints) -> Floats:
-    """E[min(play / duration, 1)]; none for a picture post, which has no duration."""
-    duration = world.catalogue.duration_ms(np.maximum(videos, 0)).astype(np.float64)
-    play, probability = world.play_distribution(state, videos)
-    ratio = np.minimum(play / np.where(duration > 0, duration, np.inf)[..., None], 1.0)
-    return np.asarray((ratio * probability).sum(axis=-1))
+class _Least:
+    """`shortest_relevant_ms`, searched once a duration."""
+
+    def __init__(self, store: FeedStore) -> None:
+        self._store = store
+        self._duration, self._ms = np.zeros(0, dtype=np.int64), np.zeros(0)
+
+    def of(self, duration_ms: Ints) -> Floats:
+        """(N,) ms; inf where no play is long enough."""
+        new = np.setdiff1d(duration_ms, self._duration)
+        if len(new):
+            duration = np.concatenate([self._duration, new])
+            order = np.argsort(duration)
+            self._ms = np.concatenate([self._ms, shortest_relevant_ms(self._store, new)])[order]
+            self._duration = duration[order]
+        return self._ms[np.searchsorted(self._duration, duration_ms)]

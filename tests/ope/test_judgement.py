@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -56,6 +57,18 @@ def test_no_estimate_ranks_last() -> None:
     assert judge(dict.fromkeys(TRUTH, math.nan), TRUTH).record()["spearman"] is None
 
 
+def test_what_an_estimator_leaves_open_is_decided_against_it() -> None:
+    for order in (("a", "b", "c", "random"), ("b", "random", "c", "a")):
+        found = judge(dict.fromkeys(order, 1.0), {name: TRUTH[name] for name in order})
+        assert found.regret[1] == pytest.approx((0.4 - 0.1) / (0.4 - 0.2))
+
+
+def test_where_the_reference_is_the_best_a_loss_is_a_share_of_the_whole_range() -> None:
+    truth = {"random": 0.5, "a": 0.3, "b": 0.1}
+    assert judge({"random": 0.0, "a": 0.0, "b": 1.0}, truth).regret[1] == 1
+    assert judge({"random": 0.0, "a": 1.0, "b": 0.5}, truth).regret[1] == pytest.approx(0.5)
+
+
 def test_without_the_reference_the_worst_policy_stands_for_it() -> None:
     truth = {"a": 0.3, "b": 0.5, "c": 0.1}
     assert judge({"a": 1.0, "b": 0.5, "c": 0.1}, truth).regret[1] == pytest.approx(0.2 / 0.4)
@@ -87,3 +100,23 @@ def test_halves_are_whole_users_and_speak_for_each_other() -> None:
     )
     assert judged["ips"].regret[1] == 0
     assert judged["ips"].rmse < 5 * noise
+
+
+def test_halves_that_agree_cover_each_other_as_often_as_they_say() -> None:
+    rng = np.random.default_rng(1)
+    covered = []
+    for _ in range(300):
+        one, other = (estimate("ips", reward=rng.random(200), weight=np.ones(200)) for _ in range(2))
+        judged, _ = held_out({"a": {"ips": one}}, {"a": other})
+        covered.append(judged["ips"].coverage)
+    assert np.mean(covered) == pytest.approx(0.95, abs=3 * np.sqrt(0.95 * 0.05 / 300))
+
+
+def test_a_policy_without_a_reference_is_left_out() -> None:
+    known = estimate("ips", reward=[1.0, 2.0, 1.0], weight=[1.0, 1.0, 1.0])
+    none = estimate("replay", reward=[1.0, 2.0], match=[True, False])
+    lost = replace(none, sums=replace(none.sums, sums=none.sums.sums * 0.0))
+    judged, _ = held_out({name: {"ips": known} for name in ("a", "b")}, {"a": known, "b": lost})
+    assert judged["ips"].rmse == 0
+    with pytest.raises(OptionError, match="the same policies in both halves"):
+        held_out({"a": {"ips": known}}, {"b": known})

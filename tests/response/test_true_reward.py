@@ -11,7 +11,7 @@ import pytest
 from svsim.data.conversion import prepare
 from svsim.data.store import FeedStore
 from svsim.errors import OptionError
-from svsim.response.true_reward import _of_world, true_reward, true_signal
+from svsim.response.true_reward import true_reward, true_signal
 from svsim.signals import aux, wtr
 from svsim.world import PRESETS, Path, State, open_world, simulate, write_world
 
@@ -75,13 +75,23 @@ def test_in_the_main_feed_it_is_what_a_feed_answers_with(store: FeedStore, path:
     told = response.expect(opened, np.tile(known, (20, 1)))
     for name in ("wtr", "wtg", "aux", "click", "long_view"):
         videos = np.tile(index, (20, 1))
-        np.testing.assert_allclose(true_signal(store, path.world, name)(state, videos), told[name], atol=1e-6)
-        # And what is said of other tabs and videos says the same here.
-        np.testing.assert_allclose(
-            _of_world(store, path.world, name, state, videos), told[name], atol=2e-4, err_msg=name
-        )
+        own = true_signal(store, path.world, name)(state, videos)
+        np.testing.assert_allclose(own, told[name], atol=1e-6, err_msg=name)
 
 
 def test_there_is_no_other_signal(store: FeedStore, path: Path) -> None:
     with pytest.raises(OptionError, match="expected one of wtr"):
         true_signal(store, path.world, "joy")
+
+
+def test_flags_are_the_worlds_own_expectations(store: FeedStore, path: Path) -> None:
+    """Of pictures, pages and empty slots too."""
+    rows = np.concatenate([np.flatnonzero(path.columns["tab"] == tab)[:15] for tab in (0, 1, 4)])
+    picture = np.flatnonzero(path.world.catalogue.duration_ms(path.world.pool) == 0)[:1]
+    videos = np.tile(np.concatenate([np.arange(12), picture, [-1]]), (len(rows), 1))
+    state = path.state(rows)
+    world = path.world.expect(state, videos)
+    for name in ("click", "long_view", "like", "comment", "forward", "follow", "hate"):
+        told = true_signal(store, path.world, name)(state, videos)
+        np.testing.assert_allclose(told, world[name], rtol=1e-9, err_msg=name)
+    assert (true_signal(store, path.world, "wtr")(state, videos)[:, 12:-1] == 0).all()
