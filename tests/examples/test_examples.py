@@ -82,3 +82,16 @@ def test_the_tutorial_runs(store: FeedStore) -> None:
     }  # fmt: skip
     assert "wrong.py:Shortest in svsim/Replay-v0: score: expected scores of shape (" in lines[-1]
     assert lines[-1].endswith(", 5), found ()")
+
+
+def test_the_off_policy_tutorial_runs() -> None:
+    script = ROOT / "docs" / "tutorials" / "off_policy.py"
+    ran = subprocess.run([sys.executable, script, "--fast"], capture_output=True, text=True, check=False)
+    assert ran.returncode == 0, ran.stderr
+    lines = ran.stdout.splitlines()
+    assert lines[0].startswith("audit passed: True")
+    policies = ["sasrec4sv", "linucb", "lively.py:Lively", "random", "popularity"]
+    assert [line.split()[0] for line in lines[1:6]] == policies
+    assert [line.split()[0] for line in lines[10:15]] == policies
+    assert all("the interval" in line for line in lines[10:15])
+    assert "check_estimator: passed" in lines

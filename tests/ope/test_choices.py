@@ -60,7 +60,7 @@ class TooMuch(ByNumberUntold):
 
 @pytest.fixture(scope="module")
 def logged(chance_store: FeedStore) -> LoggedBandit:
-    return random_log(chance_store, propensities="uniform").take(np.arange(600))
+    return random_log(chance_store, propensities="uniform").take(np.arange(400))
 
 
 @pytest.fixture(scope="module")
@@ -70,7 +70,7 @@ def contexts(chance_store: FeedStore) -> Contexts:
 
 @pytest.fixture(scope="module")
 def model(logged: LoggedBandit, contexts: Contexts) -> RewardModel:
-    return RewardModel(logged, contexts, fit_rows=500)
+    return RewardModel(logged, contexts, folds=2, fit_rows=200)
 
 
 def rows_of(asked: Any, name: str) -> PolicyRows:
@@ -86,7 +86,7 @@ def test_of_a_log_by_chance_the_random_agents_weights_are_one(
     own = rows_of(asked, "random")
     np.testing.assert_allclose(own.weight, 1, atol=1e-12)
     assert not own.closed_form
-    assert own.match.mean() == pytest.approx(1 / 5, abs=4 * np.sqrt(0.16 / 600))
+    assert own.match.mean() == pytest.approx(1 / 5, abs=4 * np.sqrt(0.16 / 400))
 
 
 def test_a_scorer_is_weighed_by_its_rank_in_the_whole_pool(
@@ -112,7 +112,7 @@ def test_an_agent_without_scores_has_the_same_weights_on_average(
 ) -> None:
     agents = {"told": ByNumber(), "untold": ByNumberUntold(), "relative": Relative()}
     exact = rows_of(ask(logged, agents, contexts, model, candidates=5, others=len(logged.pool)), "told")
-    found = [ask(logged, agents, contexts, model, candidates=5, others=40, draws=8, seed=seed) for seed in range(6)]
+    found = [ask(logged, agents, contexts, model, candidates=5, others=40, draws=8, seed=seed) for seed in range(4)]
     for name in ("untold", "relative"):
         assert not rows_of(found[0], name).closed_form
         weights = np.array([rows_of(asked, name).weight for asked in found])
@@ -139,7 +139,7 @@ def test_shards_say_what_the_whole_says_and_are_taken_up_again(
     logged: LoggedBandit, contexts: Contexts, model: RewardModel, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     agents = {"number": ByNumber(), "untold": ByNumberUntold()}
-    long = logged.take(np.tile(np.arange(600), 2)[:1_100])
+    long = logged.take(np.tile(np.arange(400), 3)[:1_100])
     options = {"candidates": 5, "groups": {"author": video_groups(logged.store, logged.pool, "author")}}
     whole = ask(long, agents, contexts, model, **options)
     monkeypatch.setattr(shards, "SHARD_ROWS", 512)
@@ -182,7 +182,7 @@ def test_no_users_reward_is_in_their_own_prediction(chance_store: FeedStore, con
                 return super().of(store, rows) + shift * (store.events["user"][rows] == user)
 
         changed = LoggedBandit(**{**log.__dict__, "kind": Shifted(log.kind.name, log.kind.weights)})
-        fitted = RewardModel(changed, contexts, fit_rows=300)
+        fitted = RewardModel(changed, contexts, folds=2, fit_rows=100)
         told.append(ask(changed.take(np.flatnonzero(log.user == user)), {}, contexts, fitted, candidates=5).q_logged)
     assert told[0].tobytes() == told[1].tobytes()
 
