@@ -13,6 +13,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from functools import partial
 
 import numpy as np
 import numpy.typing as npt
@@ -170,7 +171,7 @@ def estimate_places(formulas: Mapping[str, Formula], name: str, places: Places) 
     size = None if formula.size is None else formula.size(places)
     rows = Rows(places.reward.sum(axis=1), size, None, None, None, places.user)
     terms = Terms(formula.terms(places))
-    return Estimate(name, UserSums.of(terms, rows), terms=terms)
+    return Estimate(name, UserSums.of(terms, rows), terms=partial(Terms, terms.numerator))
 
 
 def row_ratio(places: Places) -> Floats:

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import warnings
+from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from typing import Literal
 
 import numpy as np
 import numpy.typing as npt
 
 from svsim.errors import OptionError, UnknownNameError
-from svsim.ope.estimators import ESTIMATORS
+from svsim.ope.estimators import ESTIMATORS, Estimator
 from svsim.ope.intervals.delta import delta_interval, standard_error
 from svsim.ope.rows import Rows, checked_rows
 from svsim.ope.slope import slope
@@ -39,14 +41,14 @@ class Estimate:
         sums: Its terms by user.
         constant: Clip, switch or shrinkage that it used; None where it has none.
         guarded: Whether too few effective rows kept SLOPE from choosing.
-        terms: Its terms by row, for the intervals that take rows; None where only the sums were kept.
+        terms: Makes its terms by row, for the intervals that take rows; None where only the sums were kept.
     """
 
     name: str
     sums: UserSums
     constant: float | None = None
     guarded: bool = False
-    terms: Terms | None = None
+    terms: Callable[[], Terms] | None = None
 
     @property
     def value(self) -> float:
@@ -213,7 +215,7 @@ class Estimate:
                 where=f"interval method {method}",
                 remedy="take delta or bootstrap, or an estimate by svsim.ope.estimates",
             )
-        return self.terms
+        return self.terms()
 
 
 def estimate(
@@ -285,9 +287,13 @@ def estimate_rows(
         if name in TUNED and isinstance(constant, int | float):
             raise OptionError(f"expected no constant, since SLOPE chooses it, found {constant}", where=name)
         tuned = slope(estimator, rows, guard=guard)
-        return Estimate(name, UserSums.of(tuned.terms, rows), tuned.constant, tuned.guarded, tuned.terms)
+        return _estimate(name, estimator, rows, tuned.constant, tuned.guarded)
     if isinstance(constant, str):
         expected = "a number or slope" if estimator.grid else "no constant"
         raise OptionError(f"expected {expected}, found {constant!r}", where=f"estimator {name}")
-    terms: Terms = estimator.terms(rows, constant)
-    return Estimate(name, UserSums.of(terms, rows), constant, terms=terms)
+    return _estimate(name, estimator, rows, constant)
+
+
+def _estimate(name: str, estimator: Estimator, rows: Rows, constant: float | None, guarded: bool = False) -> Estimate:
+    sums = UserSums.summed(partial(estimator.terms, constant=constant), rows)
+    return Estimate(name, sums, constant, guarded, partial(estimator.terms, rows, constant))

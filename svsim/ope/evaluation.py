@@ -235,7 +235,7 @@ def policy_estimates(logged: LoggedBandit, asked: Asked, own: PolicyRows, *, see
 
 
 def _estimate(name: str, rows: Rows) -> Estimate:
-    # By user alone: terms of a dozen estimators by row would be a hundred MiB a policy at KuaiRand's size.
+    # By user alone, or every policy's rows would be held.
     return replace(estimate_rows(name, rows, guard=GUARD), terms=None)
 
 

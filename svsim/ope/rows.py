@@ -7,6 +7,7 @@ q̄(x) = Σ π(b | x) q̂(x, b).
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass, fields
 from functools import cached_property
 from typing import Any
@@ -16,7 +17,7 @@ import numpy.typing as npt
 
 from svsim.errors import OptionError
 
-__all__ = ["Rows", "as_clusters", "as_numbers", "check_finite", "check_ratios", "checked_rows"]
+__all__ = ["BLOCK", "Rows", "as_clusters", "as_numbers", "check_finite", "check_ratios", "checked_rows"]
 
 Floats = npt.NDArray[np.float64]
 Flags = npt.NDArray[np.bool_]
@@ -24,6 +25,8 @@ Ints = npt.NDArray[np.int64]
 
 SLACK = 1e-9
 """Rounding that a declared range forgives."""
+BLOCK = 131_072
+"""Rows looked at together where all of a log's would be too many: what is made of them stays in the processor's cache."""
 
 
 @dataclass(frozen=True)
@@ -46,11 +49,17 @@ class Rows:
     def __len__(self) -> int:
         return len(self.reward)
 
-    def part(self, chosen: slice) -> Rows:
-        """Some of the rows, views of the same arrays."""
-        given = (getattr(self, field.name) for field in fields(self))
-        parts: list[Any] = [None if array is None else array[chosen] for array in given]
-        return Rows(*parts)
+    def parts(self, size: int) -> Iterator[Rows]:
+        """The rows a block at a time, views of the same arrays; every block counts users as the whole does."""
+        user, place = self.clusters
+        given = [getattr(self, field.name) for field in fields(self)]
+        for start in range(0, len(self), size):
+            chosen = slice(start, start + size)
+            parts: list[Any] = [None if array is None else array[chosen] for array in given]
+            part = Rows(*parts)
+            if place is not None:
+                part.__dict__["clusters"] = user, place[chosen]
+            yield part
 
     # Estimators of the same rows share what follows: finding users and summing weights costs more than an estimate does.
 
@@ -69,9 +78,19 @@ class Rows:
     @cached_property
     def weight_sums(self) -> tuple[Floats, float]:
         """`sums_of_weight` of the weights; of the matches where there are none, of all rows alike without either."""
+        if self.clusters[1] is None:
+            return self.sums_of_weight(self._counted())
+        sums, largest = np.zeros((len(self.clusters[0]), 3)), 0.0
+        for part in self.parts(BLOCK):
+            own, most = part.sums_of_weight(part._counted())
+            sums += own
+            largest = max(largest, most)
+        return sums, largest
+
+    def _counted(self) -> Floats:
         if self.weight is not None:
-            return self.sums_of_weight(self.weight)
-        return self.sums_of_weight(np.ones(len(self)) if self.match is None else self.match.astype(np.float64))
+            return self.weight
+        return np.ones(len(self)) if self.match is None else self.match.astype(np.float64)
 
     def sums_of_weight(self, weight: Floats) -> tuple[Floats, float]:
         """(U, 3) sums of w, w² and of rows of a w above 0; the largest w."""
@@ -247,6 +266,8 @@ def _by_user(user: Ints | None, n: int) -> tuple[Ints, Ints | None]:
     if user.min() >= 0 and user.max() < 4 * n + 1_024:
         counts = np.bincount(user)
         known = np.flatnonzero(counts)
+        if len(known) == len(counts):
+            return known, user
         place = np.zeros(len(counts), dtype=np.int64)
         place[known] = np.arange(len(known))
         return known, place[user]

@@ -18,16 +18,13 @@ from dataclasses import dataclass
 import numpy as np
 
 from svsim.ope.estimators import Estimator
-from svsim.ope.rows import Rows
-from svsim.ope.sums import Terms, UserSums
+from svsim.ope.rows import BLOCK, Rows
 
 __all__ = ["GUARD", "Tuned", "slope"]
 
 GUARD = 100.0
 """Effective rows below which no constant is tuned, where the guard is asked for."""
 LEVEL = 0.9
-BLOCK = 65_536
-"""Rows whose terms are made at a time."""
 REACH = float(np.sqrt(6) - 1)
 
 
@@ -36,7 +33,6 @@ class Tuned:
     """A chosen constant."""
 
     constant: float
-    terms: Terms
     guarded: bool
     """Whether the effective sample size was too small to tune, so that the least biased constant was kept."""
 
@@ -51,9 +47,10 @@ def slope(estimator: Estimator, rows: Rows, *, guard: float = 0.0) -> Tuned:
     """
     largest = max(estimator.grid)
     if guard > 0:
-        terms = estimator.terms(rows, largest)
-        if UserSums.of(terms, rows).effective_size < guard:
-            return Tuned(largest, terms, True)
+        sums, _ = rows.weight_sums
+        total, squares, _ = sums.sum(axis=0)
+        if total**2 < guard * squares or not squares:
+            return Tuned(largest, True)
     means, widths = {}, {}
     for constant in estimator.grid:
         means[constant], widths[constant] = _mean_width(estimator, rows, constant)
@@ -67,7 +64,7 @@ def slope(estimator: Estimator, rows: Rows, *, guard: float = 0.0) -> Tuned:
         # What is no narrower has nothing to offer for its bias.
         if widths[constant] < widths[chosen]:
             chosen = constant
-    return Tuned(chosen, estimator.terms(rows, chosen), False)
+    return Tuned(chosen, False)
 
 
 def _mean_width(estimator: Estimator, rows: Rows, constant: float) -> tuple[float, float]:
@@ -75,8 +72,8 @@ def _mean_width(estimator: Estimator, rows: Rows, constant: float) -> tuple[floa
     from scipy import stats
 
     n, mean, squares = 0, 0.0, 0.0
-    for start in range(0, len(rows), BLOCK):
-        plain = estimator.terms(rows.part(slice(start, start + BLOCK)), constant).plain
+    for part in rows.parts(BLOCK):
+        plain = estimator.terms(part, constant).plain
         assert plain is not None, "estimators with a constant are plain means"
         size, own = len(plain), float(plain.mean())
         plain = plain - own

@@ -10,6 +10,7 @@ shards of a log, added user by user, are those of the whole.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Self
@@ -18,7 +19,7 @@ import numpy as np
 import numpy.typing as npt
 
 from svsim.errors import OptionError
-from svsim.ope.rows import Rows
+from svsim.ope.rows import BLOCK, Rows
 
 __all__ = ["Terms", "UserSums"]
 
@@ -69,14 +70,35 @@ class UserSums:
     @classmethod
     def of(cls, terms: Terms, rows: Rows) -> Self:
         """Sum the terms of rows by their user."""
+        return cls.summed(lambda _: terms, rows, len(rows))
+
+    @classmethod
+    def summed(cls, make: Callable[[Rows], Terms], rows: Rows, block: int | None = None) -> Self:
+        """Sum terms by user, a block of rows at a time: nothing as long as the log is made but what `rows` holds.
+
+        Args:
+            make: Terms of the rows that it is given.
+            rows: n rows.
+            block: Rows at a time, by default `BLOCK`; all at once where every row is a cluster.
+        """
         user, place = rows.clusters
-        counted, largest = rows.weight_sums if terms.counted is None else rows.sums_of_weight(terms.counted)
-        sums = np.empty((len(user), 7))
+        sums, largest = np.zeros((len(user), 7)), 0.0
         sums[:, _ROWS] = rows.user_rows
-        sums[:, _BASE] = 0 if terms.base is None else rows.sum_by_user(terms.base)
-        sums[:, _NUMERATOR] = rows.sum_by_user(terms.numerator)
-        sums[:, _DENOMINATOR] = rows.user_rows if terms.denominator is None else rows.sum_by_user(terms.denominator)
-        sums[:, _WEIGHT:] = counted
+        for part in rows.parts((block or BLOCK) if place is not None else len(rows)):
+            terms = make(part)
+            if terms.base is not None:
+                sums[:, _BASE] += part.sum_by_user(terms.base)
+            sums[:, _NUMERATOR] += part.sum_by_user(terms.numerator)
+            if terms.denominator is not None:
+                sums[:, _DENOMINATOR] += part.sum_by_user(terms.denominator)
+            if terms.counted is not None:
+                counted, most = part.sums_of_weight(terms.counted)
+                sums[:, _WEIGHT:] += counted
+                largest = max(largest, most)
+        if terms.denominator is None:
+            sums[:, _DENOMINATOR] = rows.user_rows
+        if terms.counted is None:
+            sums[:, _WEIGHT:], largest = rows.weight_sums
         return cls(user, sums, largest, by_row=place is None)
 
     def merge(self, other: UserSums) -> UserSums:

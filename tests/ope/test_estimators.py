@@ -263,7 +263,7 @@ class TestSlope:
         same = self.rows(20, reward=half, weight=np.ones(20), q_logged=half, q_expected=half)
         tuned = slope(ESTIMATORS[name], same)
         assert (tuned.constant, tuned.guarded) == (np.inf, False)
-        assert tuned.terms.plain == pytest.approx(half)
+        assert ESTIMATORS[name].terms(same, tuned.constant).plain == pytest.approx(half)
 
     def test_a_biased_constant_far_from_the_others_is_not_chosen(self) -> None:
         """Every weight 20: what is cut to 10 says half, with no width to excuse it."""
@@ -500,3 +500,22 @@ def test_weights_whose_mean_is_not_one_are_told() -> None:
     (told,) = estimate("ips", weight=2 * weight, **rows).warnings
     assert told.endswith("ratios of probabilities have a mean of 1")
     assert told.startswith("mean weight 2.0")
+
+
+@pytest.mark.parametrize("name", [*ESTIMATORS, *TUNED])
+@pytest.mark.parametrize("users", [30, None])
+def test_blocks_of_rows_say_what_all_rows_say(name: str, users: int | None, monkeypatch: pytest.MonkeyPatch) -> None:
+    rng = np.random.default_rng(0)
+    arrays = {column: rng.random(500) for column in ("reward", "q_logged", "q_expected")}
+    arrays |= {"weight": rng.choice([0.0, 0.5, 4.0], 500), "match": rng.random(500) < 0.2}
+    if users is not None:
+        arrays["user"] = rng.integers(users, size=500)
+    constant = 2.0 if name in ESTIMATORS and ESTIMATORS[name].grid else None
+    whole = estimate(name, constant=constant, **arrays)
+    for module in ("rows", "sums", "slope"):
+        monkeypatch.setattr(f"svsim.ope.{module}.BLOCK", 7)
+    blocks = estimate(name, constant=constant, **arrays)
+    assert blocks.value == pytest.approx(whole.value, rel=1e-12)
+    assert blocks.interval() == pytest.approx(whole.interval(), rel=1e-12)
+    assert (blocks.matches, blocks.constant) == (whole.matches, whole.constant)
+    assert (blocks.ess, blocks.largest_weight) == pytest.approx((whole.ess, whole.largest_weight))
