@@ -5,17 +5,17 @@ from svsim.ope.differences import Difference, compare
 from svsim.ope.estimates import Estimate, OPEWarning, estimate
 from svsim.ope.estimators import ESTIMATORS, Estimator
 from svsim.ope.evaluation import Evaluated, evaluate
-from svsim.ope.fqe import Trajectories, fit_q
-from svsim.ope.judgement import Judgement, judge
-from svsim.ope.logged import LoggedBandit, random_log, standard_log
-from svsim.ope.rewards import Reward
-from svsim.ope.rollout import collect
-from svsim.ope.sessions import estimate_sessions
-from svsim.ope.slates import estimate_slate
+from svsim.ope.logs.logged import LoggedBandit, random_log, standard_log
+from svsim.ope.logs.rewards import Reward
+from svsim.ope.sequences.fqe import Trajectories, fit_q
+from svsim.ope.sequences.rollout import collect
+from svsim.ope.sequences.sessions import estimate_sessions
+from svsim.ope.sequences.slates import estimate_slate
 from svsim.ope.spec import OPESpec
 from svsim.ope.streaming import LowRank, softmax_expectations
 from svsim.ope.sums import Terms
 from svsim.ope.top_k import TopK
+from svsim.ope.truth.judgement import Judgement, judge
 
 __all__ = [
     "ESTIMATORS",

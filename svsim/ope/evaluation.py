@@ -19,15 +19,15 @@ from svsim.data.store import FeedStore
 from svsim.data.truth import TRUTH_FILE
 from svsim.envs.contexts import Contexts
 from svsim.errors import AgentError, CheckFailed, OptionError, SvsimError
-from svsim.ope.action_groups import GROUPINGS, video_groups
 from svsim.ope.audit import Audit, propensity_audit
-from svsim.ope.choices import Asked, PolicyRows, Progress
 from svsim.ope.estimates import Estimate, estimate_rows
-from svsim.ope.logged import OFFER, LoggedBandit, random_log, standard_log
+from svsim.ope.logs.action_groups import GROUPINGS, video_groups
+from svsim.ope.logs.choices import Asked, PolicyRows, Progress
+from svsim.ope.logs.logged import OFFER, LoggedBandit, random_log, standard_log
+from svsim.ope.logs.reward_model import RewardModel, fold_of, variance_fit
+from svsim.ope.logs.shards import ask_in_shards
 from svsim.ope.records import FORMAT, VERSION, policy_record, utility_records, value_record
-from svsim.ope.reward_model import RewardModel, fold_of, variance_fit
 from svsim.ope.rows import Rows, checked_rows
-from svsim.ope.shards import ask_in_shards
 from svsim.ope.slope import GUARD
 from svsim.ope.spec import OPESpec
 from svsim.world.presets import find_store
@@ -165,7 +165,7 @@ def _run(
             errors[name] = own
     document = _document(spec, logged, audit, estimates, closed, errors)
     if spec.truth and estimates:
-        from svsim.ope.truth import true_values
+        from svsim.ope.truth.values import true_values
 
         if progress is not None:
             progress("true values", 0, None)

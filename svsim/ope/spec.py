@@ -15,8 +15,8 @@ from svsim.agents.registry import agent_class, file_hashes, make_agent, parse_ag
 from svsim.data.splits import SPLIT_CODES
 from svsim.data.store import FeedStore
 from svsim.errors import AgentError, OptionError
-from svsim.ope.reward_model import FIT_ROWS
-from svsim.ope.rewards import Reward
+from svsim.ope.logs.reward_model import FIT_ROWS
+from svsim.ope.logs.rewards import Reward
 from svsim.world.presets import find_store
 
 __all__ = ["RAILS", "OPESpec"]

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from svsim.data import FeedStore
-from svsim.ope import truth
+from svsim.ope.truth import values
 from tests.cli.test_commands import run
 
 QUICK = ("--candidates", 10, "--others", 20, "--history", 5, "--fit-rows", 300)
@@ -17,7 +17,7 @@ QUICK = ("--candidates", 10, "--others", 20, "--history", 5, "--fit-rows", 300)
 def test_estimates_with_intervals_beside_the_truth(
     capsys: pytest.CaptureFixture[str], chance_store: FeedStore, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(truth, "FRESH", 600)
+    monkeypatch.setattr(values, "FRESH", 600)
     out = tmp_path / "ope"
     command = ("ope", "--store", chance_store.path, "--agents", "popularity", "--truth", "--out", out, *QUICK)
     status, printed, err = run(capsys, *command)

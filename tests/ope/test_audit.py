@@ -14,10 +14,10 @@ from svsim.data.store import FeedStore
 from svsim.errors import OptionError
 from svsim.names import LOG_COLUMNS
 from svsim.ope.audit import Audit, propensity_audit
-from svsim.ope.insertion import stratified_test
-from svsim.ope.pool import known_pool, random_pool
-from svsim.ope.propensity import Propensities
-from svsim.ope.uniformity import (
+from svsim.ope.audit.insertion import stratified_test
+from svsim.ope.audit.pool import known_pool, random_pool
+from svsim.ope.audit.propensity import Propensities
+from svsim.ope.audit.uniformity import (
     collision_test,
     distinct_moments,
     even_pool,
@@ -356,7 +356,7 @@ def test_a_pool_is_known_from_the_truth_or_is_what_was_drawn(chance_store: FeedS
 
 
 def test_a_video_outside_the_worlds_pool_fails(chance_store: FeedStore, monkeypatch: pytest.MonkeyPatch) -> None:
-    import svsim.ope.audit as module
+    import svsim.ope.audit.audit as module
 
     pool, source = known_pool(chance_store)
     monkeypatch.setattr(module, "known_pool", lambda _: (pool[10:], source))

@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from svsim.errors import OptionError
-from svsim.ope.best_of import best_of_weight, pick_probabilities
+from svsim.ope.logs.best_of import best_of_weight, pick_probabilities
 
 
 def shares(scores: np.ndarray, candidates: int) -> np.ndarray:

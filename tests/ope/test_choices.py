@@ -13,12 +13,12 @@ from svsim.agents.rails import PopularityAgent, RandomAgent
 from svsim.data.store import FeedStore
 from svsim.envs.contexts import Contexts
 from svsim.errors import AgentError, OptionError
-from svsim.ope import shards
-from svsim.ope.action_groups import GROUPINGS, video_groups
-from svsim.ope.best_of import best_of_weight
-from svsim.ope.choices import PolicyRows, ask
-from svsim.ope.logged import LoggedBandit, random_log
-from svsim.ope.reward_model import RewardModel, fold_of, variance_fit
+from svsim.ope.logs import shards
+from svsim.ope.logs.action_groups import GROUPINGS, video_groups
+from svsim.ope.logs.best_of import best_of_weight
+from svsim.ope.logs.choices import PolicyRows, ask
+from svsim.ope.logs.logged import LoggedBandit, random_log
+from svsim.ope.logs.reward_model import RewardModel, fold_of, variance_fit
 
 Observation = dict[str, np.ndarray]
 

@@ -12,8 +12,9 @@ import pytest
 from svsim.agents import Agent, ScoringAgent, register
 from svsim.data.store import FeedStore
 from svsim.errors import AgentError, CheckFailed, OptionError, OutputError
-from svsim.ope import Evaluated, OPESpec, evaluate, random_log, shards
+from svsim.ope import Evaluated, OPESpec, evaluate, random_log
 from svsim.ope.evaluation import PLAIN
+from svsim.ope.logs import shards
 
 HERE = __name__
 

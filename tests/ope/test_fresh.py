@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from svsim.errors import OptionError
-from svsim.ope.fresh import fresh_contexts
+from svsim.ope.truth.fresh import fresh_contexts
 from svsim.world import PRESETS, Path, World, policy_values, simulate, uniform_policy
 from svsim.world.config import CALENDAR_DAYS
 

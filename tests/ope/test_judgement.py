@@ -10,8 +10,8 @@ import pytest
 
 from svsim.errors import OptionError
 from svsim.ope import estimate
-from svsim.ope.halves import held_out, split_users
-from svsim.ope.judgement import judge
+from svsim.ope.truth.halves import held_out, split_users
+from svsim.ope.truth.judgement import judge
 
 TRUTH = {"random": 0.2, "a": 0.3, "b": 0.4, "c": 0.1}
 

@@ -20,9 +20,9 @@ from svsim.data import FeedStore
 from svsim.envs.batch import BatchEnv
 from svsim.errors import AgentError, OptionError, UnknownNameError
 from svsim.ope.estimates import Estimate
-from svsim.ope.fqe import Trajectories, fit_q
-from svsim.ope.rollout import collect
-from svsim.ope.sessions import SESSION_ESTIMATORS, estimate_sessions
+from svsim.ope.sequences.fqe import Trajectories, fit_q
+from svsim.ope.sequences.rollout import collect
+from svsim.ope.sequences.sessions import SESSION_ESTIMATORS, estimate_sessions
 from svsim.world.presets import preset_store
 
 Floats = npt.NDArray[np.float64]

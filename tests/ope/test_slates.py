@@ -11,7 +11,7 @@ import numpy.typing as npt
 import pytest
 
 from svsim.errors import OptionError, UnknownNameError
-from svsim.ope.slates import SLATE_ESTIMATORS, estimate_slate
+from svsim.ope.sequences.slates import SLATE_ESTIMATORS, estimate_slate
 
 Floats = npt.NDArray[np.float64]
 Slate = tuple[int, ...]

@@ -36,7 +36,7 @@ class DoublyRobust(Estimator):
 
 
 class MRDR(DoublyRobust):
-    """DR whose q̂ was fitted to make DR's variance small; see `svsim.ope.reward_model`.
+    """DR whose q̂ was fitted to make DR's variance small; see `svsim.ope.logs.reward_model`.
 
     Farajtabar, Chow, Ghavamzadeh 2018, "More robust doubly robust off-policy evaluation". The formula is DR's; what
     differs is the q̂ that is handed in. Few matches make that fit poor, and DR with a plain fit better.

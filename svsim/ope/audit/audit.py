@@ -2,7 +2,7 @@
 
 Asked of it, each with its n: are videos alike, over all, on each day, in each tab; is a user shown a video again more
 often than another user is; does chance take over in some contexts rather than others. What is judged is a gate
-(`svsim.ope.audit_gates`). KuaiRand-1K: 43,028 draws hit 7,388 of 7,583 videos, where uniform draws hit 7,557 ± 5.
+(`svsim.ope.audit.gates`). KuaiRand-1K: 43,028 draws hit 7,388 of 7,583 videos, where uniform draws hit 7,557 ± 5.
 """
 
 from __future__ import annotations
@@ -16,11 +16,11 @@ import numpy.typing as npt
 
 from svsim.data.store import FeedStore
 from svsim.errors import OptionError
-from svsim.ope.audit_findings import days_without, pool_found, propensities_found, repeats_found, uniformity_found
-from svsim.ope.audit_gates import gates_of
-from svsim.ope.insertion import insertion
-from svsim.ope.pool import known_pool
-from svsim.ope.propensity import Propensities
+from svsim.ope.audit.findings import days_without, pool_found, propensities_found, repeats_found, uniformity_found
+from svsim.ope.audit.gates import gates_of
+from svsim.ope.audit.insertion import insertion
+from svsim.ope.audit.pool import known_pool
+from svsim.ope.audit.propensity import Propensities
 
 __all__ = ["KINDS", "Audit", "propensity_audit"]
 
@@ -76,7 +76,7 @@ class Audit:
 
         Args:
             rows: (m,) rows of the store's events that the audit read.
-            kind: `estimated` by day (`svsim.ope.propensity`) or `uniform`, 1/K.
+            kind: `estimated` by day (`svsim.ope.audit.propensity`) or `uniform`, 1/K.
 
         Raises:
             OptionError: Another kind, or a row that the audit did not read.

@@ -15,9 +15,9 @@ from __future__ import annotations
 import numpy as np
 import numpy.typing as npt
 
-from svsim.ope.cumulative import Formula, Places, checked_places, estimate_places, row_ratio, row_sums
 from svsim.ope.estimates import Estimate
 from svsim.ope.rows import Floats
+from svsim.ope.sequences.cumulative import Formula, Places, checked_places, estimate_places, row_ratio, row_sums
 
 __all__ = ["SLATE_ESTIMATORS", "estimate_slate"]
 

@@ -1,7 +1,7 @@
 """What policies would do in the contexts of a log: all that estimators need of them, a block of rows at a time.
 
 In the random log's contexts S videos are drawn beside the logged one, the same for all policies. A scorer that gives a
-video the same score whatever stands beside it is weighed in closed form (`svsim.ope.best_of`). Any other agent is shown
+video the same score whatever stands beside it is weighed in closed form (`svsim.ope.logs.best_of`). Any other agent is shown
 drawn sets of m: some with the logged video, whose probability there, times m / K, has the expectation π(a | x), and some
 that do not, for the sums over what else it picks. In the standard log's contexts an agent is shown what was retrieved.
 """
@@ -20,10 +20,10 @@ from svsim.agents.registry import described
 from svsim.data.features import candidate_feature_names
 from svsim.envs.contexts import Contexts
 from svsim.errors import AgentError, OptionError, SvsimError
-from svsim.ope.best_of import Picks, pick_probabilities
-from svsim.ope.logged import LoggedBandit
-from svsim.ope.reward_features import features
-from svsim.ope.reward_model import RewardModel
+from svsim.ope.logs.best_of import Picks, pick_probabilities
+from svsim.ope.logs.logged import LoggedBandit
+from svsim.ope.logs.reward_features import features
+from svsim.ope.logs.reward_model import RewardModel
 
 __all__ = ["Asked", "PolicyRows", "ask"]
 
@@ -48,7 +48,7 @@ class PolicyRows:
     q_expected: Floats
     """(n,) q̄."""
     form_expected: Floats
-    """(n, d) Σ π φ, see `svsim.ope.reward_model.variance_fit`."""
+    """(n, d) Σ π φ, see `svsim.ope.logs.reward_model.variance_fit`."""
     group_weight: Mapping[str, Floats]
     """(n,) weights of the logged video's group, by grouping."""
     closed_form: bool

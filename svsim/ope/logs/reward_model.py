@@ -1,7 +1,7 @@
 """A model of the reward, cross-fitted by user, and the fit that makes the variance of DR small.
 
-Gradient boosting over what the observation tells (`svsim.ope.reward_features`). A user's rows are predicted by a model of
-the other folds' users, so that no row's reward is in its own q̂ and errors of one user's rows stay within the user: what
+Gradient boosting over what the observation tells (`svsim.ope.logs.reward_features`). A user's rows are predicted by a model
+of the other folds' users, so that no row's reward is in its own q̂ and errors of one user's rows stay within the user: what
 the clustered interval of DR assumes.
 
 More robust doubly robust (Farajtabar, Chow, Ghavamzadeh 2018) fits q̂ for the target at hand, by the part of DR's variance
@@ -19,8 +19,8 @@ import numpy.typing as npt
 
 from svsim.envs.contexts import Contexts
 from svsim.errors import OptionError
-from svsim.ope.logged import LoggedBandit
-from svsim.ope.reward_features import features
+from svsim.ope.logs.logged import LoggedBandit
+from svsim.ope.logs.reward_features import features
 from svsim.randomness import keyed_hash
 
 __all__ = ["RewardModel", "fold_of", "variance_fit"]
@@ -109,7 +109,7 @@ class RewardModel:
         """(B, K) q̂ of candidates.
 
         Args:
-            table: (B, K, F) of `svsim.ope.reward_features.features`.
+            table: (B, K, F) of `svsim.ope.logs.reward_features.features`.
             user: (B,) dense ids.
         """
         rows, slots, width = table.shape

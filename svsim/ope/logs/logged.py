@@ -24,7 +24,7 @@ from svsim.data.store import FeedStore
 from svsim.data.truth import TRUTH_FILE
 from svsim.errors import OptionError
 from svsim.ope.audit import Audit, propensity_audit
-from svsim.ope.rewards import Reward
+from svsim.ope.logs.rewards import Reward
 from svsim.randomness import keyed_hash
 
 __all__ = ["OFFER", "LoggedBandit", "may_be_chosen", "random_log", "standard_log"]

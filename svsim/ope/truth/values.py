@@ -11,10 +11,10 @@ import numpy.typing as npt
 from svsim.agents.base import Agent
 from svsim.agents.truth import agent_policy
 from svsim.names import INFLUENCER, NORMAL
-from svsim.ope.fresh import fresh_contexts
-from svsim.ope.judgement import judge
-from svsim.ope.logged import LoggedBandit, may_be_chosen
+from svsim.ope.logs.logged import LoggedBandit, may_be_chosen
 from svsim.ope.records import finite
+from svsim.ope.truth.fresh import fresh_contexts
+from svsim.ope.truth.judgement import judge
 from svsim.response.true_reward import true_reward, true_signal
 from svsim.world.files import open_world
 from svsim.world.matching import path_rows

@@ -13,7 +13,7 @@ import numpy.typing as npt
 
 from svsim.errors import OptionError
 from svsim.ope.estimates import Estimate
-from svsim.ope.judgement import Judgement, judge
+from svsim.ope.truth.judgement import Judgement, judge
 from svsim.randomness import keyed_hash
 
 __all__ = ["held_out", "split_users"]

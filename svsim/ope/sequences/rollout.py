@@ -19,8 +19,8 @@ from gymnasium import spaces
 from svsim.agents.base import Agent, Observation
 from svsim.envs.batch import BatchEnv
 from svsim.errors import AgentError, EnvironmentUsageError, OptionError
-from svsim.ope.fqe import ROUNDING, Trajectories
-from svsim.ope.reward_features import features as observed_features
+from svsim.ope.logs.reward_features import features as observed_features
+from svsim.ope.sequences.fqe import ROUNDING, Trajectories
 from svsim.randomness import keyed_hash, keyed_uniform
 
 __all__ = ["Features", "collect", "state_action_features"]
@@ -36,7 +36,7 @@ _ACTIONS, _EPISODES = 0xAC7, 0xE915
 
 
 def state_action_features(observation: Observation, step: Ints) -> npt.NDArray[np.float32]:
-    """(B, K, F) `svsim.ope.reward_features.features` and the step number.
+    """(B, K, F) `svsim.ope.logs.reward_features.features` and the step number.
 
     Args:
         observation: B rows of K candidates.
@@ -68,7 +68,7 @@ def collect(
         target: Fitted and frozen, with `probabilities`; unless it is the behaviour itself, they share nothing.
         episodes: How many, drawn by the seed; or (n,) their keys, see `svsim.benchmark.shard.episode_plan`.
         seed: Of the drawn slots and episodes, and of what the agents draw.
-        features: Of state and action, for `svsim.ope.fqe`. None: `state_action_features`.
+        features: Of state and action, for `svsim.ope.sequences.fqe`. None: `state_action_features`.
 
     Returns:
         n sessions in the episodes' order; T is the length of the longest.

@@ -2,8 +2,8 @@
 
     random rows         100 or more
     days without any    none, between the first and the last
-    outside the pool    no video, where the pool is known (`svsim.ope.pool`)
-    unevenness          τ² = K Σ p² − 1 of the videos, over all and of the worst day or tab (`svsim.ope.uniformity`).
+    outside the pool    no video, where the pool is known (`svsim.ope.audit.pool`)
+    unevenness          τ² = K Σ p² − 1 of the videos, over all and of the worst day or tab (`svsim.ope.audit.uniformity`).
                         No real log is quite uniform (KuaiRand-27K: .032, 312 standard errors), so that its size is
                         judged, less what is chance at level α. Above .02 the weights 1/K move a value by up to .14 standard
                         deviations between videos: a warning to use estimated propensities, which 1/K alone does not pass.
@@ -13,7 +13,7 @@
                         are no fault: draws without replacement for each user, whose propensities are higher by n_u / K
                         at most.
     insertion           noted and no fault: the value is over the contexts in which chance took over, see
-                        `svsim.ope.insertion`
+                        `svsim.ope.audit.insertion`
 
 Of fewer than 100 rows nothing else is judged.
 """

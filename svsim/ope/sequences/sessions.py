@@ -8,9 +8,9 @@ from __future__ import annotations
 
 import numpy.typing as npt
 
-from svsim.ope.cumulative import Formula, Places, checked_places, estimate_places, row_ratio, row_sums
 from svsim.ope.estimates import Estimate
 from svsim.ope.rows import Floats
+from svsim.ope.sequences.cumulative import Formula, Places, checked_places, estimate_places, row_ratio, row_sums
 
 __all__ = ["SESSION_ESTIMATORS", "estimate_sessions"]
 
@@ -39,8 +39,8 @@ def _dr(places: Places) -> Floats:
 def _fqe(places: Places) -> Floats:
     """V = mean of q̄_0.
 
-    Le, Voloshin, Yue 2019, "Batch policy learning under constraints" (fitted Q evaluation; `svsim.ope.fqe` fits q̂). As
-    wrong as its model, and the interval does not know it: it tells how the first contexts vary, given q̂.
+    Le, Voloshin, Yue 2019, "Batch policy learning under constraints" (fitted Q evaluation; `svsim.ope.sequences.fqe` fits
+    q̂). As wrong as its model, and the interval does not know it: it tells how the first contexts vary, given q̂.
     """
     assert places.q_expected is not None, "needs is checked first"
     return places.q_expected[:, 0]

@@ -14,9 +14,9 @@ from svsim.agents.base import Agent
 from svsim.data.atomic import write_file
 from svsim.envs.contexts import Contexts
 from svsim.errors import AgentError
-from svsim.ope.choices import Asked, PolicyRows, ask
-from svsim.ope.logged import LoggedBandit
-from svsim.ope.reward_model import RewardModel
+from svsim.ope.logs.choices import Asked, PolicyRows, ask
+from svsim.ope.logs.logged import LoggedBandit
+from svsim.ope.logs.reward_model import RewardModel
 
 __all__ = ["SHARD_ROWS", "ask_in_shards"]
 
@@ -37,7 +37,7 @@ def ask_in_shards(
     progress: Progress | None = None,
     **options: Any,
 ) -> Asked:
-    """`svsim.ope.choices.ask`, a shard of rows at a time.
+    """`svsim.ope.logs.choices.ask`, a shard of rows at a time.
 
     Args:
         logged: n rows.

@@ -9,9 +9,9 @@ import numpy as np
 import numpy.typing as npt
 
 from svsim.data.store import FeedStore
-from svsim.ope.pool import PoolSource, world_pool
-from svsim.ope.propensity import Propensities
-from svsim.ope.uniformity import (
+from svsim.ope.audit.pool import PoolSource, world_pool
+from svsim.ope.audit.propensity import Propensities
+from svsim.ope.audit.uniformity import (
     CountTest,
     collision_test,
     distinct_test,

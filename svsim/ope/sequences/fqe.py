@@ -20,9 +20,9 @@ import numpy as np
 import numpy.typing as npt
 
 from svsim.errors import OptionError
-from svsim.ope.cumulative import check_discount, places_there
-from svsim.ope.reward_model import fold_of
+from svsim.ope.logs.reward_model import fold_of
 from svsim.ope.rows import Flags, Floats, Ints
+from svsim.ope.sequences.cumulative import check_discount, places_there
 
 __all__ = ["Trajectories", "fit_q"]
 
