@@ -10,9 +10,12 @@ import numpy.typing as npt
 
 from svsim.errors import AgentError
 
-__all__ = ["Agent", "Observation", "ScoringAgent", "greedy"]
+__all__ = ["Agent", "Observation", "ScoringAgent", "greedy", "slot_probabilities"]
 
 Observation = dict[str, npt.NDArray[Any]]
+
+ROUNDING = 1e-6
+"""That a sum of probabilities may be off by: single precision over a few hundred slots."""
 
 
 class Agent(ABC):
@@ -101,3 +104,22 @@ def greedy(scores: npt.NDArray[Any], mask: npt.NDArray[Any]) -> npt.NDArray[np.i
         )
     # A legal slot of −inf is still better than an empty one.
     return np.asarray(np.argmax(np.where(mask > 0, np.maximum(scores, np.finfo(np.float64).min), -np.inf), axis=1))
+
+
+def slot_probabilities(agent: Agent, observation: Observation) -> npt.NDArray[np.float64]:
+    """(B, K) what an agent's `probabilities` tell of each slot, checked, 0 for those that the mask forbids.
+
+    Raises:
+        AgentError: It has no such method, or they are no distribution over the legal slots.
+    """
+    told = getattr(agent, "probabilities", None)
+    if not callable(told):
+        raise AgentError("expected an agent with probabilities(observation)", where=type(agent).__name__)
+    legal = observation["action_mask"] > 0
+    shown = np.asarray(told(observation), dtype=np.float64)
+    if shown.shape != legal.shape or not (shown >= 0).all() or np.abs((shown * legal).sum(axis=1) - 1).max() > ROUNDING:
+        raise AgentError(
+            f"expected probabilities of shape {legal.shape} that sum to one over the legal slots",
+            where=f"{type(agent).__name__}.probabilities",
+        )
+    return np.asarray(shown * legal)

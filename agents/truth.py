@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from svsim.agents.base import Agent
+from svsim.agents.base import Agent, slot_probabilities
 from svsim.data.dense import DenseIds
 from svsim.data.store import FeedStore
 from svsim.envs.contexts import Contexts
@@ -48,8 +48,7 @@ def agent_policy(
         DataError: The store holds no world's truth.
         StoreError: The store is of another world; later, when asked, none of the candidates is known.
     """
-    probabilities = getattr(agent, "probabilities", None)
-    if probabilities is None:
+    if not callable(getattr(agent, "probabilities", None)):
         raise AgentError("expected an agent with probabilities(observation)", where=type(agent).__name__)
     if open_world(store.path).config != world.config:
         raise StoreError("expected a store of this world, found one of another", where=str(store.path))
@@ -66,6 +65,6 @@ def agent_policy(
             raise StoreError("expected a video of the store among each context's candidates", where=str(store.path))
         observation = contexts.observe(users.of(state.user), state.time_ms, dense)
         agent.reset(observation, {}, seed=seed)
-        return np.asarray(probabilities(observation))
+        return slot_probabilities(agent, observation)
 
     return policy

@@ -48,6 +48,13 @@ class Relative(ByNumber):
         return video - video.mean(axis=1, keepdims=True)
 
 
+class OfFive(ByNumber):
+    """Made for five slots and no others."""
+
+    def score(self, observation: Observation) -> np.ndarray:
+        return super().score(observation) + np.zeros(5)
+
+
 class Broken(ByNumberUntold):
     def probabilities(self, observation: Observation) -> np.ndarray:
         raise ZeroDivisionError("a fault of its own")
@@ -110,10 +117,10 @@ def test_a_scorer_is_weighed_by_its_rank_in_the_whole_pool(
 def test_an_agent_without_scores_has_the_same_weights_on_average(
     logged: LoggedBandit, contexts: Contexts, model: RewardModel
 ) -> None:
-    agents = {"told": ByNumber(), "untold": ByNumberUntold(), "relative": Relative()}
+    agents = {"told": ByNumber(), "untold": ByNumberUntold(), "relative": Relative(), "of five": OfFive()}
     exact = rows_of(ask(logged, agents, contexts, model, candidates=5, others=len(logged.pool)), "told")
     found = [ask(logged, agents, contexts, model, candidates=5, others=40, draws=8, seed=seed) for seed in range(4)]
-    for name in ("untold", "relative"):
+    for name in ("untold", "relative", "of five"):
         assert not rows_of(found[0], name).closed_form
         weights = np.array([rows_of(asked, name).weight for asked in found])
         error = np.sqrt(weights.var(axis=0, ddof=1).sum() / len(found)) / len(logged)

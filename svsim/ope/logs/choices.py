@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from svsim.agents.base import Agent, Observation, greedy
+from svsim.agents.base import Agent, Observation, greedy, slot_probabilities
 from svsim.agents.registry import described
 from svsim.data.features import candidate_feature_names
 from svsim.envs.contexts import Contexts
@@ -226,8 +226,6 @@ class _Block:
 
     def picks(self, agent: Agent, own: _Rows) -> tuple[Picks, npt.NDArray[np.bool_]]:
         """What an agent picks, and whether it picks the logged video from the first set that holds it."""
-        if not callable(getattr(agent, "probabilities", None)):
-            raise AgentError("expected an agent with probabilities(observation), found none of that name")
         if self.logged.sets is not None:
             shown = self._ask(agent, self.observation, 0)
             return Picks(shown[:, 0], shown[:, 1:]), self.uniform[:, 0] < shown[:, 0]
@@ -270,20 +268,17 @@ class _Block:
         return back
 
     def _ask(self, agent: Agent, observation: Observation, stream: int) -> Floats:
-        mask = observation["action_mask"] > 0
         agent.reset(observation, {}, seed=self.seed + stream * self.logged.store.n_events)
-        told = getattr(agent, "probabilities")(observation)  # noqa: B009 - the base class has none
-        shown = np.asarray(told, dtype=np.float64)
-        if shown.shape != mask.shape or not (shown >= 0).all() or np.abs((shown * mask).sum(axis=1) - 1).max() > 1e-6:
-            raise AgentError(
-                f"expected probabilities of shape {mask.shape} that sum to one over the legal slots",
-                where="probabilities",
-            )
-        return shown * mask
+        return slot_probabilities(agent, observation)
 
     def _scores(self, agent: Agent, observation: Observation) -> Array:
         agent.reset(observation, {}, seed=self.seed)
-        return np.asarray(getattr(agent, "score")(observation))  # noqa: B009
+        scores = np.asarray(getattr(agent, "score")(observation))  # noqa: B009
+        if scores.shape != observation["action_mask"].shape or np.isnan(scores).any():
+            raise AgentError(
+                f"expected scores of shape {observation['action_mask'].shape} that are numbers", where="score"
+            )
+        return scores
 
     def _is_pointwise(self, agent: Agent) -> bool:
         """Whether a video's score is the same whatever stands beside it, and the highest one is what is served."""
@@ -292,21 +287,19 @@ class _Block:
         few = {name: values[:PROBED] for name, values in self.observation.items()}
         rows = len(few["action_mask"])
         order = np.tile(np.arange(self.width), (rows, 1))
-        small = _placed(few, np.random.default_rng(self.seed).permuted(order, axis=1)[:, : self.m])
+        places = np.random.default_rng(self.seed).permuted(order, axis=1)[:, : self.m]
+        small = _placed(few, places)
         try:
             wide, narrow = self._scores(agent, few), self._scores(agent, small)
-            places = np.random.default_rng(self.seed).permuted(order, axis=1)[:, : self.m]
-            if wide.shape != order.shape or narrow.shape != places.shape:
-                return False
             if not np.array_equal(np.take_along_axis(wide, places, axis=1), narrow):
                 return False
-            served = greedy(narrow, small["action_mask"])
             agent.reset(small, {}, seed=self.seed)
-            told = getattr(agent, "probabilities")(small)  # noqa: B009
-        except SvsimError:
-            # As an agent that was made for so many slots and no others.
+            told = slot_probabilities(agent, small)
+        except (Exception, SystemExit):
+            # As an agent that was made for so many slots and no others; what else is wrong shows when it is asked.
             return False
-        return bool((np.asarray(told)[np.arange(rows), served] == 1).all())
+        served = greedy(narrow, small["action_mask"])
+        return bool((told[np.arange(rows), served] == 1).all())
 
 
 _BY_SLOT = ("candidates", "candidate_video", "candidate_author", "action_mask")

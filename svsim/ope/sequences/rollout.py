@@ -16,11 +16,11 @@ import numpy as np
 import numpy.typing as npt
 from gymnasium import spaces
 
-from svsim.agents.base import Agent, Observation
+from svsim.agents.base import Agent, Observation, slot_probabilities
 from svsim.envs.batch import BatchEnv
-from svsim.errors import AgentError, EnvironmentUsageError, OptionError
+from svsim.errors import EnvironmentUsageError, OptionError
 from svsim.ope.logs.reward_features import features as observed_features
-from svsim.ope.sequences.fqe import ROUNDING, Trajectories
+from svsim.ope.sequences.fqe import Trajectories
 from svsim.randomness import keyed_hash, keyed_uniform
 
 __all__ = ["Features", "collect", "state_action_features"]
@@ -105,19 +105,9 @@ def _plan(episodes: int | npt.ArrayLike, seed: int) -> Keys:
 
 
 def _probabilities(agent: Agent, observation: Observation) -> Floats:
-    """(B, K) an agent's, checked."""
-    told = getattr(agent, "probabilities", None)
-    if not callable(told):
-        raise AgentError("expected an agent with probabilities(observation)", where=type(agent).__name__)
-    mask = observation["action_mask"] > 0
-    shown = np.asarray(told(observation), dtype=np.float64)
-    if shown.shape != mask.shape or not (shown >= 0).all() or np.abs((shown * mask).sum(axis=1) - 1).max() > ROUNDING:
-        raise AgentError(
-            f"expected probabilities of shape {mask.shape} that sum to one over the legal slots",
-            where=f"{type(agent).__name__}.probabilities",
-        )
-    # As exact as can be: ratios of them are multiplied.
-    return np.asarray(shown * mask / (shown * mask).sum(axis=1, keepdims=True))
+    """(B, K) an agent's, whose sums are as exact as can be: ratios of them are multiplied."""
+    shown = slot_probabilities(agent, observation)
+    return np.asarray(shown / shown.sum(axis=1, keepdims=True))
 
 
 @dataclass
