@@ -274,6 +274,8 @@ def _document(
             "rows": len(logged),
             "users": len(np.unique(logged.user)),
             "pool": len(logged.pool),
+            # What policies may choose of what was retrieved; whatever else is there they do not see.
+            "choosable": None if logged.sets is None else float((logged.sets > 0).mean()),
             "reward": logged.kind.name,
             "mean_reward": value_record(on_policy, spec.level),
         },

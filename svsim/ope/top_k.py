@@ -10,6 +10,7 @@ n / K rows, and below a hundred of them an estimate says little (see `Estimate.e
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
@@ -18,6 +19,7 @@ import numpy as np
 import numpy.typing as npt
 
 from svsim.errors import OptionError
+from svsim.ope.estimates import OPEWarning
 
 __all__ = ["Cut", "TopK"]
 
@@ -147,7 +149,7 @@ class TopK:
             in_pool: (actions,) whether the log's policy takes the action.
 
         Returns:
-            The policy on the pool, and what was cut: tell it beside the value, which is another policy's.
+            The policy on the pool, and what was cut; an `OPEWarning` tells it too, since the value is another policy's.
 
         Raises:
             OptionError: An id that the pool does not tell of, or no row with anything left.
@@ -172,7 +174,15 @@ class TopK:
                 remedy="check that policy and log name actions alike",
             )
         kept *= np.divide(whole, left, out=np.zeros_like(left), where=~empty)[:, None]
-        return TopK(self.actions, kept), Cut(float((whole - left).clip(0).mean()), int(empty.sum()))
+        cut = Cut(float((whole - left).clip(0).mean()), int(empty.sum()))
+        if cut.mass > SLACK:
+            nothing = f", {cut.empty:,} of {len(self):,} rows have none left" if cut.empty else ""
+            warnings.warn(
+                f"{100 * cut.mass:.1f} % of the policy's mass lay outside the pool and was cut{nothing}",
+                OPEWarning,
+                stacklevel=2,
+            )
+        return TopK(self.actions, kept), cut
 
     def _hits(self, action: npt.ArrayLike) -> Iterator[tuple[npt.NDArray[np.int64], Floats]]:
         """By block, rows at which an action of the policy is the logged one, and that action's probability."""

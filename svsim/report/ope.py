@@ -40,6 +40,10 @@ def ope_tables(told: Told) -> list[Table | str]:
         f"{told['question']}; {log['rows']:,} rows of the {log['log']} log, {log['users']:,} users;"
         f" mean logged {log['reward']} {value_and_interval(log['mean_reward'])}"
     )
+    if log["choosable"] is not None:
+        parts.append(
+            f"Policies choose among what the training split has shown: {100 * log['choosable']:.0f} % of what was retrieved."
+        )
     if good:
         parts.append(
             "Intervals of dm, of clipped, switched and shrunk weights (…_slope) and of mips are about these estimators' own"

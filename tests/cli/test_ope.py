@@ -64,6 +64,8 @@ def test_the_platforms_own_log_is_asked_of_a_world_alone(
     assert "re-ranking what was retrieved" in " ".join(printed.split())
     told = json.loads((tmp_path / "a" / "ope.json").read_text())
     assert told["audit"] is None
+    assert 0 < told["log"]["choosable"] < 1
+    assert f"{100 * told['log']['choosable']:.0f} % of what was retrieved" in " ".join(printed.split())
     assert told["truth"]["contexts"] == "logged"
     assert "mips-tag" not in told["policies"][0]["estimates"]
     for record in told["policies"]:

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from svsim.errors import OptionError
+from svsim.ope import OPEWarning
 from svsim.ope.top_k import BLOCK, Cut, TopK
 
 N, K, ACTIONS = 300, 4, 12
@@ -79,7 +80,8 @@ def test_the_mean_weight_under_the_log_is_the_rows_mass(policy: TopK) -> None:
 def test_a_pool_cuts_and_what_is_left_sums_to_what_it_did(policy: TopK) -> None:
     pool = np.ones(ACTIONS, dtype=bool)
     pool[[0, 5]] = False
-    found, cut = policy.restricted(pool)
+    with pytest.warns(OPEWarning, match=r"% of the policy's mass lay outside the pool and was cut"):
+        found, cut = policy.restricted(pool)
     table, left = dense(policy), dense(policy) * pool
     some = left.sum(axis=1) > 0
     scale = np.divide(table.sum(axis=1), left.sum(axis=1), out=np.zeros(N), where=some)
@@ -97,7 +99,8 @@ def test_a_whole_pool_cuts_nothing(policy: TopK) -> None:
 
 def test_mass_short_of_one_stays_short() -> None:
     policy = TopK(np.array([[0, 1]]), np.array([[0.3, 0.3]]))
-    found, cut = policy.restricted(np.array([True, False]))
+    with pytest.warns(OPEWarning, match=r"30\.0 % of the policy's mass lay outside the pool and was cut$"):
+        found, cut = policy.restricted(np.array([True, False]))
     assert found.probabilities is not None
     np.testing.assert_allclose(found.probabilities, [[0.6, 0]])
     assert cut.mass == pytest.approx(0.3)
@@ -105,7 +108,8 @@ def test_mass_short_of_one_stays_short() -> None:
 
 def test_rows_with_nothing_left_weigh_nothing_and_are_counted() -> None:
     policy = TopK(np.array([[0], [1], [1]]))
-    found, cut = policy.restricted(np.array([True, False]))
+    with pytest.warns(OPEWarning, match=r"66\.7 % .* was cut, 2 of 3 rows have none left"):
+        found, cut = policy.restricted(np.array([True, False]))
     assert cut == Cut(pytest.approx(2 / 3), 2)
     assert found.weight([0, 1, 0], 0.5).tolist() == [2, 0, 0]
     assert found.q_expected(np.ones((3, 1))).tolist() == [1, 0, 0]
