@@ -26,13 +26,14 @@ from svsim.ope.logs.choices import Asked, PolicyRows, Progress
 from svsim.ope.logs.logged import OFFER, LoggedBandit, random_log, standard_log
 from svsim.ope.logs.reward_model import RewardModel, fold_of, variance_fit
 from svsim.ope.logs.shards import ask_in_shards
-from svsim.ope.records import FORMAT, VERSION, policy_record, utility_records, value_record
+from svsim.ope.records import FORMAT, VERSION, finite, policy_record, utility_records, value_record
 from svsim.ope.rows import Rows, checked_rows
 from svsim.ope.slope import GUARD
 from svsim.ope.spec import OPESpec
+from svsim.ope.truth.halves import held_out, split_users
 from svsim.world.presets import find_store
 
-__all__ = ["AUDIT_FILE", "HEADLINE", "RESULT_FILE", "Evaluated", "evaluate", "policy_estimates"]
+__all__ = ["AUDIT_FILE", "HEADLINE", "RESULT_FILE", "Evaluated", "evaluate", "policies_of", "policy_estimates"]
 
 RESULT_FILE, AUDIT_FILE, SHARDS = "ope.json", "audit.json", "shards"
 HEADLINE = "dr"
@@ -156,14 +157,11 @@ def _run(
         groups=groups,
         seed=spec.seed,
     )
-    estimates, closed = {}, {}
-    for name, own in asked.policies.items():
-        if isinstance(own, PolicyRows):
-            estimates[name] = policy_estimates(logged, asked, own, seed=spec.seed)
-            closed[name] = own.closed_form
-        else:
-            errors[name] = own
+    estimates = policies_of(logged, asked, seed=spec.seed)
+    closed = {name: own.closed_form for name, own in asked.policies.items() if isinstance(own, PolicyRows)}
+    errors |= {name: own for name, own in asked.policies.items() if isinstance(own, AgentError)}
     document = _document(spec, logged, audit, estimates, closed, errors)
+    document["held_out"] = _held_out(spec, logged, asked)
     if spec.truth and estimates:
         from svsim.ope.truth.values import true_values
 
@@ -237,6 +235,33 @@ def policy_estimates(logged: LoggedBandit, asked: Asked, own: PolicyRows, *, see
 def _estimate(name: str, rows: Rows) -> Estimate:
     # By user alone, or every policy's rows would be held.
     return replace(estimate_rows(name, rows, guard=GUARD), terms=None)
+
+
+def _held_out(spec: OPESpec, logged: LoggedBandit, asked: Asked) -> dict[str, Any] | None:
+    """Estimators from one half of the users, judged by `HEADLINE` of the other half; None where there are too few."""
+    first = split_users(logged.user, spec.seed)
+    sides = [
+        policies_of(logged.take(chosen), asked.take(chosen), seed=spec.seed)
+        for chosen in (first, ~first)
+        if chosen.any()
+    ]
+    if len(sides) < 2 or len(sides[0]) < 2:
+        return None
+    judged, noise = held_out(sides[0], {name: own[HEADLINE] for name, own in sides[1].items()}, spec.level)
+    return {
+        "judged_by": HEADLINE,
+        "noise": finite(noise),
+        "judgement": {name: judgement.record() for name, judgement in judged.items()},
+    }
+
+
+def policies_of(logged: LoggedBandit, asked: Asked, *, seed: int = 0) -> dict[str, dict[str, Estimate]]:
+    """`policy_estimates` of every policy that did not fail, by name."""
+    return {
+        name: policy_estimates(logged, asked, own, seed=seed)
+        for name, own in asked.policies.items()
+        if isinstance(own, PolicyRows)
+    }
 
 
 def _document(

@@ -34,7 +34,12 @@ def ope_tables(told: Told) -> list[Table | str]:
         if any("difference" in record for record in good):
             parts.append(_differences(told, good))
         if "truth" in told:
-            parts.append(_judgement(told))
+            parts.append(_judgement("Estimators judged by the truth", told["truth"]["judgement"]))
+        elif told["held_out"] is not None:
+            halves = told["held_out"]
+            title = f"Estimators from one half of the users, judged by {halves['judged_by']} of the other half"
+            parts.append(_judgement(title, halves["judgement"]))
+            parts.append(f"The judge's own standard error is {number(halves['noise'])}: errors below it are not told.")
     parts += [f"failed: {record['agent']}: {record['error']}" for record in told["policies"] if "error" in record]
     parts.append(
         f"{told['question']}; {log['rows']:,} rows of the {log['log']} log, {log['users']:,} users;"
@@ -142,7 +147,7 @@ def _p(value: float | None) -> str:
     return "< .001" if value < 0.001 else f"{value:.3f}"
 
 
-def _judgement(told: Told) -> Table:
+def _judgement(title: str, judgement: dict[str, Told]) -> Table:
     names = {
         "relative_error": "rel. error",
         "spearman": "Spearman",
@@ -152,9 +157,9 @@ def _judgement(told: Told) -> Table:
         "sharpe@3": "Sharpe@3",
         "coverage": "covered",
     }
-    table = plain_table("Estimators judged by the truth", "estimator", *names.values())
-    for estimator, own in told["truth"]["judgement"].items():
-        table.add_row(estimator, *(number(own.get(name), 3) for name in names))
+    table = plain_table(title, "estimator", *names.values())
+    for estimator, own in judgement.items():
+        table.add_row(estimator, *(number(own.get(name)) for name in names))
     return table
 
 

@@ -89,6 +89,16 @@ def test_groups_are_means_over_users(found: Evaluated, chance_store: FeedStore) 
     )
 
 
+def test_estimators_are_judged_by_the_other_half_of_the_users(found: Evaluated, chance_store: FeedStore) -> None:
+    told = found.document["held_out"]
+    assert set(told["judgement"]) == set(found.document["policies"][0]["estimates"])
+    assert told["judged_by"] == "dr"
+    # Two halves of one log: what IPS says of the one is what DR says of the other, but for both their errors.
+    assert told["judgement"]["ips"]["rmse"] < 5 * told["noise"]
+    assert evaluate(OPESpec(store=chance_store, agents=("random",), rails=False, candidates=5, others=9, history=2,
+                            fit_rows=10, rows=200)).document["held_out"] is None  # fmt: skip
+
+
 def test_what_was_stopped_goes_on_and_ends_in_the_same_bytes(
     spec: OPESpec, found: Evaluated, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

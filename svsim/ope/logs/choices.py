@@ -54,6 +54,17 @@ class PolicyRows:
     closed_form: bool
     """Whether it was weighed as a scorer."""
 
+    def take(self, chosen: npt.NDArray[np.bool_]) -> PolicyRows:
+        """Some of the rows, by (n,) bool."""
+        return PolicyRows(
+            self.weight[chosen],
+            self.match[chosen],
+            self.q_expected[chosen],
+            self.form_expected[chosen],
+            {name: values[chosen] for name, values in self.group_weight.items()},
+            self.closed_form,
+        )
+
 
 @dataclass(frozen=True)
 class Asked:
@@ -65,6 +76,11 @@ class Asked:
     """(n, d) φ of them."""
     policies: Mapping[str, PolicyRows | AgentError]
     """By name; of an agent that failed, why."""
+
+    def take(self, chosen: npt.NDArray[np.bool_]) -> Asked:
+        """Some of the rows, by (n,) bool; agents that failed are left out."""
+        kept = {name: own.take(chosen) for name, own in self.policies.items() if isinstance(own, PolicyRows)}
+        return Asked(self.q_logged[chosen], self.form_logged[chosen], kept)
 
 
 @dataclass
