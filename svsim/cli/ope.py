@@ -64,11 +64,12 @@ class Ope:
     def run(self) -> None:
         """Evaluate and print."""
         from svsim.agents.registry import split_names
+        from svsim.data.atomic import as_output_error
         from svsim.errors import CheckFailed
         from svsim.ope.evaluation import evaluate
         from svsim.ope.spec import OPESpec
         from svsim.report.audit import audit_table
-        from svsim.report.ope import FIGURES, ope_figures, ope_tables
+        from svsim.report.ope import ope_figures, ope_tables
         from svsim.world.presets import find_store
 
         spec = OPESpec(
@@ -101,7 +102,8 @@ class Ope:
                 for part in audit_table(propensity_audit(find_store(self.store)).record()):
                     screen.print(part)
             raise
-        ope_figures(found.document, self.out)
+        with as_output_error(self.out):
+            ope_figures(found.document, self.out)
         if self.json:
             print_json(found.document)
         else:
@@ -112,6 +114,7 @@ class Ope:
                 screen.print("")
             for part in ope_tables(found.document):
                 screen.print(part)
-            screen.print(f"{self.out}: ope.json, audit.json, {', '.join(FIGURES)}", soft_wrap=True)
+            made = sorted(file.name for file in self.out.iterdir() if file.suffix in (".json", ".png"))
+            screen.print(f"{self.out}: {', '.join(made)}", soft_wrap=True)
         if found.failed:
             raise OptionError("; ".join(found.failed), where="--agents", remedy="the other agents' results were kept")
