@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, fields, replace
 from itertools import pairwise, product
 from typing import Any, NoReturn
@@ -13,8 +13,9 @@ import numpy.typing as npt
 from svsim.errors import CheckFailed, UnknownNameError
 from svsim.ope.estimates import TUNED, Estimate, estimate_rows
 from svsim.ope.estimators import ESTIMATORS, Estimator
-from svsim.ope.rows import Rows, checked_rows
+from svsim.ope.rows import Rows
 from svsim.ope.sums import Terms, UserSums
+from svsim.testing.bandit_logs import BanditLog, draw_log, search
 
 __all__ = ["check_estimator"]
 
@@ -60,11 +61,11 @@ def check_estimator(estimator: str | Estimator | type[Estimator], *, examples: i
 
     def body(rows: int, actions: int, seed: int) -> None:
         rng = np.random.default_rng(seed)
-        case = _Case(subject, _drawn(rng, rows, actions), rng)
+        case = _Case(subject, draw_log(rng, rows, actions), rng)
         for identity in _IDENTITIES if not subject.tuned else _OF_TUNED:
             identity(case)
 
-    _search(body, examples)
+    search(body, examples)
 
 
 @dataclass(frozen=True)
@@ -166,96 +167,13 @@ def _subject(estimator: str | Estimator | type[Estimator]) -> _Subject:
     return _Subject(name, found, False)
 
 
-def _search(body: Callable[[int, int, int], None], examples: int) -> None:
-    """Call a body with numbers of rows, of actions and seeds; Hypothesis looks for a small log that fails."""
-    try:
-        from hypothesis import HealthCheck, Phase, given, settings
-        from hypothesis import strategies as st
-    except ImportError:
-        for seed in range(examples):
-            rng = np.random.default_rng(seed)
-            body(int(rng.integers(3, 13)), int(rng.integers(2, 6)), seed)
-        return
-    same_each_time = settings(
-        max_examples=examples,
-        derandomize=True,
-        database=None,
-        deadline=None,
-        report_multiple_bugs=False,
-        phases=(Phase.generate, Phase.shrink),
-        suppress_health_check=list(HealthCheck),
-    )
-
-    @same_each_time
-    @given(st.integers(3, 12), st.integers(2, 5), st.integers(0, 2**16))
-    def run(rows: int, actions: int, seed: int) -> None:
-        body(rows, actions, seed)
-
-    run()
-
-
-@dataclass(frozen=True)
-class _Log:
-    """n rows, K actions each: all that stands behind what estimators take."""
-
-    behaviour: Floats
-    """(n, K) probabilities above 0."""
-    target: Floats
-    """(n, K) probabilities."""
-    model: Floats
-    """(n, K) q̂."""
-    action: Ints
-    """(n,) what was logged."""
-    reward: Floats
-    """(n,) r."""
-    user: Ints
-    """(n,) ids of two users at least."""
-
-    def of_logged(self, table: Floats) -> Floats:
-        """(n,) what a table (n, K) says of the logged actions."""
-        return table[np.arange(len(self.action)), self.action]
-
-    def expected(self, table: Floats) -> Floats:
-        """(n,) what a table (n, K) says of the target."""
-        return np.asarray((self.target * table).sum(axis=1))
-
-    def rows(self) -> Rows:
-        """What estimators take."""
-        return checked_rows(
-            reward=self.reward,
-            weight=self.of_logged(self.target) / self.of_logged(self.behaviour),
-            q_logged=self.of_logged(self.model),
-            q_expected=self.expected(self.model),
-            match=self.action == self.target.argmax(axis=1),
-            user=self.user,
-        )
-
-
 @dataclass(frozen=True)
 class _Case:
     """An estimator, a log, and what else is drawn."""
 
     subject: _Subject
-    log: _Log
+    log: BanditLog
     rng: np.random.Generator
-
-
-def _drawn(rng: np.random.Generator, rows: int, actions: int) -> _Log:
-    """A log with a match in its first row; about half the targets are deterministic."""
-    behaviour, target = _policy(rng, rows, actions), _policy(rng, rows, actions)
-    if rng.random() < 0.5:
-        target = np.eye(actions)[target.argmax(axis=1)]
-    action = np.array([rng.choice(actions, p=chances) for chances in behaviour])
-    action[0] = target[0].argmax()
-    reward = rng.integers(0, 2, rows).astype(np.float64) if rng.random() < 0.5 else rng.normal(size=rows)
-    user = 3 * rng.integers(0, max(rows // 2, 2), rows)
-    user[:2] = 0, 3
-    return _Log(behaviour, target, rng.uniform(-1, 2, (rows, actions)), action, reward, user)
-
-
-def _policy(rng: np.random.Generator, rows: int, actions: int) -> Floats:
-    """(rows, actions) probabilities of 1 in 20 at least."""
-    return np.asarray((1 - actions / 20) * rng.dirichlet(np.ones(actions), rows) + 1 / 20)
 
 
 def _declared(case: _Case) -> None:
@@ -389,7 +307,7 @@ def _complete(case: _Case) -> None:
     context, action = np.divmod(np.repeat(np.arange(counts.size), counts.ravel()), actions)
     truth = case.rng.uniform(-1, 2, counts.shape)[context]
     behaviour = (counts / counts.sum(axis=1, keepdims=True))[context]
-    log = _Log(
+    log = BanditLog(
         behaviour, target[context], case.log.model[context], action, np.zeros(len(action)), np.arange(len(action))
     )
     rows = replace(log, reward=log.of_logged(truth)).rows()
@@ -398,7 +316,7 @@ def _complete(case: _Case) -> None:
 
 def _expectation(case: _Case) -> None:
     """The mean over all actions and rewards of a log of two actions, each as likely as it is."""
-    subject, log, constant = case.subject, _drawn(case.rng, 3, 2), case.subject.least_biased
+    subject, log, constant = case.subject, draw_log(case.rng, 3, 2), case.subject.least_biased
     if not subject.estimator.unbiased:
         return
     n, chance, mean = len(log.action), case.rng.random(log.model.shape), 0.0
