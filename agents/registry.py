@@ -13,7 +13,7 @@ import inspect
 import json
 import sys
 import traceback
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from types import ModuleType
@@ -26,6 +26,7 @@ __all__ = [
     "AgentName",
     "agent_class",
     "agent_names",
+    "blamed",
     "described",
     "file_hashes",
     "make_agent",
@@ -320,6 +321,30 @@ def make_agent(typed: str, **defaults: Any) -> Agent:
         raise
     except (Exception, SystemExit) as error:
         raise AgentError(f"could not be made: {described(error)}", where=f"agent {typed}") from error
+
+
+@contextlib.contextmanager
+def blamed(name: str, place: str = "") -> Iterator[None]:
+    """Whatever goes wrong in an agent's code is the agent's fault, with the place where it happened.
+
+    Args:
+        name: The agent as typed.
+        place: Where it was at work, as ` in svsim/Replay-v0`.
+
+    Raises:
+        AgentError: Anything was raised; interrupts pass.
+    """
+    where = f"agent {name}{place}"
+    try:
+        yield
+    except AgentError as error:
+        there = error.where if error.where and name not in error.where else None
+        problem = f"{there}: {error.problem}" if there else error.problem
+        raise AgentError(problem, where=where, remedy=error.remedy) from error
+    except SvsimError as error:
+        raise AgentError(str(error), where=where) from error
+    except (Exception, SystemExit) as error:
+        raise AgentError(described(error), where=where) from error
 
 
 def described(error: BaseException) -> str:

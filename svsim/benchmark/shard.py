@@ -16,10 +16,10 @@ import numpy.typing as npt
 
 import svsim  # noqa: F401 - registers the environments
 from svsim.agents.base import Agent
-from svsim.agents.registry import described, make_agent
+from svsim.agents.registry import blamed, make_agent
 from svsim.benchmark.spec import ENVIRONMENTS, BenchmarkSpec
 from svsim.envs.batch import BatchEnv
-from svsim.errors import AgentError, EnvironmentUsageError, SvsimError
+from svsim.errors import AgentError, EnvironmentUsageError
 from svsim.names import SIGNALS
 from svsim.randomness import keyed_hash
 from svsim.world.presets import find_store
@@ -113,29 +113,13 @@ def play_shard(spec: BenchmarkSpec, name: str, seed: int, step_limit: float = ST
         The shard, or what the agent did wrong.
     """
     try:
-        with _blaming(spec, name):
+        with blamed(name, f" in {ENVIRONMENTS[spec.env]}"):
             agent = make_agent(name, reward_weights=spec.signal_weights)
             if hasattr(agent, "fit"):
                 agent.fit(find_store(spec.store), seed=seed)
         return _Play(spec, name, agent, seed, step_limit).run()
     except AgentError as error:
         return error
-
-
-@contextmanager
-def _blaming(spec: BenchmarkSpec, name: str) -> Iterator[None]:
-    """Whatever goes wrong in an agent's code is the agent's fault, with the place where it happened."""
-    where = f"agent {name} in {ENVIRONMENTS[spec.env]}"
-    try:
-        yield
-    except AgentError as error:
-        there = error.where if error.where and name not in error.where else None
-        problem = f"{there}: {error.problem}" if there else error.problem
-        raise AgentError(problem, where=where, remedy=error.remedy) from error
-    except SvsimError as error:
-        raise AgentError(str(error), where=where) from error
-    except (Exception, SystemExit) as error:
-        raise AgentError(described(error), where=where) from error
 
 
 def make_environment(spec: BenchmarkSpec, rows: int, *, privileged: bool = False) -> BatchEnv:
@@ -225,7 +209,7 @@ class _Play:
     @contextmanager
     def _agents_turn(self) -> Iterator[None]:
         began = time.perf_counter()
-        with _blaming(self.spec, self.name):
+        with blamed(self.name, f" in {ENVIRONMENTS[self.spec.env]}"):
             yield
         self.seconds += time.perf_counter() - began
 
@@ -233,7 +217,7 @@ class _Play:
         """One slow step is forgiven, ten are not."""
         self.steps += 1
         if self.seconds > max(self.steps, PATIENCE) * self.step_limit:
-            with _blaming(self.spec, self.name):
+            with blamed(self.name, f" in {ENVIRONMENTS[self.spec.env]}"):
                 raise AgentError(
                     f"expected at most {self.step_limit:g} s a step of {self.rows} rows, found"
                     f" {self.seconds / self.steps:.1f} s over {self.steps} steps",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
@@ -66,11 +67,10 @@ class Ope:
         from svsim.agents.registry import split_names
         from svsim.data.atomic import as_output_error
         from svsim.errors import CheckFailed
-        from svsim.ope.evaluation import evaluate
+        from svsim.ope.evaluation import AUDIT_FILE, evaluate
         from svsim.ope.spec import OPESpec
         from svsim.report.audit import audit_table
         from svsim.report.ope import ope_figures, ope_tables
-        from svsim.world.presets import find_store
 
         spec = OPESpec(
             store=self.store,
@@ -96,10 +96,8 @@ class Ope:
             with task_progress() as progress:
                 found = evaluate(spec, self.out, despite_audit=self.despite_audit, progress=progress)
         except CheckFailed:
-            from svsim.ope.audit import propensity_audit
-
             if not self.json:
-                for part in audit_table(propensity_audit(find_store(self.store)).record()):
+                for part in audit_table(json.loads((self.out / AUDIT_FILE).read_text(encoding="utf-8"))):
                     screen.print(part)
             raise
         with as_output_error(self.out):

@@ -12,13 +12,13 @@ from typing import Any
 import numpy as np
 
 from svsim.agents.base import Agent
-from svsim.agents.registry import described, make_agent
+from svsim.agents.registry import blamed, make_agent
 from svsim.data.atomic import write_file
 from svsim.data.result_folder import claimed
 from svsim.data.store import FeedStore
 from svsim.data.truth import TRUTH_FILE
 from svsim.envs.contexts import Contexts
-from svsim.errors import AgentError, CheckFailed, OptionError, SvsimError
+from svsim.errors import AgentError, CheckFailed, OptionError, OutputError
 from svsim.ope.audit import Audit, propensity_audit
 from svsim.ope.estimates import Estimate, estimate_rows
 from svsim.ope.logs.action_groups import GROUPINGS, video_groups
@@ -98,7 +98,7 @@ def evaluate(
         _check_audit(audit, spec, despite_audit)
         finished = folder / RESULT_FILE
         if finished.is_file() and not (folder / SHARDS).exists():
-            return Evaluated(json.loads(finished.read_text(encoding="utf-8")), {})
+            return Evaluated(_finished(finished), {})
         (folder / SHARDS).mkdir(exist_ok=True)
         found = _run(spec, logged, audit, folder / SHARDS, progress)
         write_file(finished, _json(found.document))
@@ -106,6 +106,20 @@ def evaluate(
             # Kept while an agent has failed: the next run tries that one again.
             shutil.rmtree(folder / SHARDS)
         return found
+
+
+def _finished(file: Path) -> dict[str, Any]:
+    try:
+        document = json.loads(file.read_text(encoding="utf-8"))
+        if document["format"] != FORMAT or document["version"] != VERSION:
+            raise ValueError(f"{document['format']} {document['version']}")
+    except (ValueError, KeyError, TypeError) as error:
+        raise OutputError(
+            f"expected a finished evaluation ({FORMAT} {VERSION}), found {error}",
+            where=str(file),
+            remedy="remove it and run the same command again",
+        ) from error
+    return dict(document)
 
 
 def _json(document: Any) -> bytes:
@@ -182,16 +196,14 @@ def _fitted(spec: OPESpec, store: FeedStore) -> tuple[dict[str, Agent], dict[str
     agents: dict[str, Agent] = {}
     errors: dict[str, AgentError] = {}
     for name in spec.all_agents:
-        where = f"agent {name}"
         try:
-            agent = make_agent(name, reward_weights=dict(spec.kind.weights))
-            if hasattr(agent, "fit"):
-                agent.fit(store, seed=spec.seed)
-            agents[name] = agent
-        except SvsimError as error:
-            errors[name] = AgentError(str(error), where=where)
-        except (Exception, SystemExit) as error:
-            errors[name] = AgentError(described(error), where=where)
+            with blamed(name):
+                agent = make_agent(name, reward_weights=dict(spec.kind.weights))
+                if hasattr(agent, "fit"):
+                    agent.fit(store, seed=spec.seed)
+                agents[name] = agent
+        except AgentError as error:
+            errors[name] = error
     return agents, errors
 
 

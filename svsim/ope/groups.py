@@ -13,6 +13,7 @@ import numpy.typing as npt
 
 from svsim.names import INFLUENCER, NORMAL
 from svsim.ope.estimates import Estimate
+from svsim.ope.intervals.delta import student_interval
 
 __all__ = ["Utility", "gap", "group_utilities"]
 
@@ -68,11 +69,8 @@ def _by_group(estimate: Estimate, influencer: npt.NDArray[np.bool_]) -> tuple[Fl
 
 
 def _mean(values: Floats, level: float) -> Utility:
-    from scipy import stats
-
     users = len(values)
     if users < 2:
         return Utility(float(values.mean()) if users else float("nan"), float("nan"), float("nan"), users)
     value = float(values.mean())
-    half = float(stats.t.ppf(0.5 + level / 2, users - 1) * values.std(ddof=1) / np.sqrt(users))
-    return Utility(value, value - half, value + half, users)
+    return Utility(value, *student_interval(value, float(values.std(ddof=1) / np.sqrt(users)), users, level), users)

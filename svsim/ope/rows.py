@@ -17,7 +17,7 @@ import numpy.typing as npt
 
 from svsim.errors import OptionError
 
-__all__ = ["BLOCK", "Rows", "as_clusters", "as_numbers", "check_finite", "check_ratios", "checked_rows"]
+__all__ = ["BLOCK", "Rows", "as_clusters", "as_numbers", "check_finite", "check_range", "check_ratios", "checked_rows"]
 
 Floats = npt.NDArray[np.float64]
 Flags = npt.NDArray[np.bool_]
@@ -139,7 +139,7 @@ def checked_rows(
     if weights is not None:
         check_ratios(weights)
     if reward_range is not None:
-        check_range(rewards, *reward_range)
+        check_range("reward", rewards, *reward_range)
     return Rows(
         rewards,
         weights,
@@ -150,21 +150,27 @@ def checked_rows(
     )
 
 
-def check_range(rewards: Floats, low: float, high: float) -> None:
-    """Refuse rewards that lie outside their declared range.
+def check_range(name: str, values: Floats, low: float, high: float) -> None:
+    """Refuse numbers that lie outside their declared range.
+
+    Args:
+        name: Of one of them, as `reward`.
+        values: (n,).
+        low: The least that they can be.
+        high: The most that they can be.
 
     Raises:
-        OptionError: Such a reward, or an empty range.
+        OptionError: Such a number, or an empty range.
     """
     if not low < high:
-        raise OptionError(f"expected a range such as (0, 1), found ({low:g}, {high:g})", where="reward range")
+        raise OptionError(f"expected a range such as (0, 1), found ({low:g}, {high:g})", where=f"{name} range")
     slack = SLACK * (high - low)
-    out = np.flatnonzero((rewards < low - slack) | (rewards > high + slack))
+    out = np.flatnonzero((values < low - slack) | (values > high + slack))
     if len(out):
         raise OptionError(
-            f"expected rewards from {low:g} to {high:g}, found {rewards[out[0]]:g} in row {out[0]} ({len(out):,} such rows)",
-            where="reward",
-            remedy="declare the range that the rewards have",
+            f"expected {name}s from {low:g} to {high:g}, found {values[out[0]]:g} in row {out[0]} ({len(out):,} such rows)",
+            where=name,
+            remedy="declare the range that they can have, not the one that they had",
         )
 
 

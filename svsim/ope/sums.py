@@ -120,14 +120,6 @@ class UserSums:
         sums[place[len(self.user) :]] += other.sums
         return UserSums(user, sums, largest)
 
-    def of_users(self, chosen: npt.NDArray[np.bool_]) -> UserSums:
-        """The sums of some users alone; the largest weight stays that of all.
-
-        Args:
-            chosen: (U,) which.
-        """
-        return UserSums(self.user[chosen], self.sums[chosen], self.largest, self.by_row)
-
     @cached_property
     def total(self) -> Floats:
         """(7,) sums over all users."""

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from svsim.data.atomic import write_file
+from svsim.ope.estimates import LITTLE
 from svsim.report.tables import number, plain_table, value_and_interval
 
 if TYPE_CHECKING:
@@ -17,7 +18,6 @@ __all__ = ["FIGURES", "ope_figures", "ope_tables"]
 
 Told = dict[str, Any]
 FIGURES = ("estimates.png", "policies.png")
-LITTLE = 100.0
 
 
 def ope_tables(told: Told) -> list[Table | str]:

@@ -93,9 +93,8 @@ def react(situation: Situation, noise: Floats) -> Reaction:
     """
     c = constants("response")
     tab = situation.tab
-    page = c["tab_page"][tab] > 0
     shifted = situation.interest + c["tab_shift"][tab]
-    opened, rest = split(noise[:, 1], np.where(page, _open_probability(situation), 1 - c["tab_zero_play"][tab]))
+    opened, rest = split(noise[:, 1], _played(situation))
     drawn = WatchHazard(situation.duration_ms).play_ms(noise[:, 0], shifted)
     # At least one millisecond: no play at all is another event.
     play = np.where(opened, np.clip(np.floor(drawn), 1.0, LONGEST_PLAY_MS), 0.0)
@@ -153,8 +152,7 @@ def expectations(situation: Situation, signals: Collection[str] | None = None) -
 def outcomes(situation: Situation) -> tuple[Floats, Floats]:
     """The play time's distribution as a table: (…, S + 1) times in ms and their probabilities; the first one is no play."""
     c = constants("response")
-    page = c["tab_page"][situation.tab] > 0
-    opened = np.where(page, _open_probability(situation), 1 - c["tab_zero_play"][situation.tab])[..., None]
+    opened = _played(situation)[..., None]
     mean, probability = WatchHazard(situation.duration_ms).segments(situation.interest + c["tab_shift"][situation.tab])
     times = np.concatenate([np.zeros_like(opened), np.minimum(mean, LONGEST_PLAY_MS)], axis=-1)
     return times, np.concatenate([1 - opened, opened * probability], axis=-1)
@@ -169,8 +167,7 @@ def reaches(situation: Situation, play_ms: npt.ArrayLike) -> Floats:
     """
     c = constants("response")
     tab, play = situation.tab, np.asarray(play_ms, dtype=np.float64)
-    page = c["tab_page"][tab] > 0
-    opened = np.where(page, _open_probability(situation), 1 - c["tab_zero_play"][tab])
+    opened = _played(situation)
     survival = WatchHazard(np.asarray(situation.duration_ms)).survival(
         np.minimum(play, LONGEST_PLAY_MS), situation.interest + c["tab_shift"][tab]
     )
@@ -179,6 +176,13 @@ def reaches(situation: Situation, play_ms: npt.ArrayLike) -> Floats:
 
 
 # --- click and long view ----------------------------------------------------------------------------------------------
+
+
+def _played(situation: Situation) -> Floats:
+    """P(it plays at all): that it is opened on a page, that it is not passed over in a feed."""
+    c = constants("response")
+    page = c["tab_page"][situation.tab] > 0
+    return np.where(page, _open_probability(situation), 1 - c["tab_zero_play"][situation.tab])
 
 
 def _open_probability(situation: Situation) -> Floats:
@@ -209,7 +213,7 @@ def _exact_thresholds(situation: Situation) -> dict[str, Floats]:
     tab, duration = situation.tab, np.asarray(situation.duration_ms)
     page = c["tab_page"][tab] > 0
     shifted = situation.interest + c["tab_shift"][tab]
-    opened = np.where(page, _open_probability(situation), 1 - c["tab_zero_play"][tab])
+    opened = _played(situation)
     hazard = WatchHazard(duration)
     # Play times are whole ms, at least 1: T > 7 s means a draw of 7,001 ms or more.
     limit = np.where((duration > 0) & (duration <= CLICK_MS), duration, CLICK_MS + 1)

@@ -22,7 +22,7 @@ from svsim.world.constants import constants
 from svsim.world.draws import Draw, keyed_normal
 from svsim.world.leaving import Leaving
 from svsim.world.platform import Platform, slate_logprob
-from svsim.world.response import NOISE, Reaction, Situation, expectations, outcomes, reaches, react
+from svsim.world.response import NOISE, Reaction, Situation, expectations, outcomes, react
 from svsim.world.state import State, fatigue
 from svsim.world.users import Users, believed_taste, draw_users, taste
 from svsim.world.videos import Catalogue
@@ -127,10 +127,6 @@ class World:
             (B, K, S) play times in ms and their probabilities; between its knots the play time is replaced by its mean.
         """
         return outcomes(self._situations(state, videos))
-
-    def reach_probability(self, state: State, videos: Ints, play_ms: npt.ArrayLike) -> Floats:
-        """(B, K) P(a video would be played for at least so many ms), arrays that broadcast against (B, K)."""
-        return reaches(self._situations(state, videos), play_ms)
 
     def respond(self, state: State, video: Ints, noise: Floats) -> Reaction:
         """One reaction to one video a row, from given uniforms: same state, video and noise, same reaction.

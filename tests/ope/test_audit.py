@@ -15,7 +15,7 @@ from svsim.errors import OptionError
 from svsim.names import LOG_COLUMNS
 from svsim.ope.audit import Audit, propensity_audit
 from svsim.ope.audit.insertion import stratified_test
-from svsim.ope.audit.pool import known_pool, random_pool
+from svsim.ope.audit.pool import known_pool
 from svsim.ope.audit.propensity import Propensities
 from svsim.ope.audit.uniformity import (
     collision_test,
@@ -349,7 +349,6 @@ def test_a_pool_is_known_from_the_truth_or_is_what_was_drawn(chance_store: FeedS
     pool, source = known_pool(chance_store)
     assert source == "truth"
     assert (chance_store.videos["video_duration"][pool] > 0).all()
-    assert (random_pool(chance_store) == pool).all()
     drawn, source = known_pool(store)
     assert source == "seen"
     assert (drawn == np.unique(store.events["video"][store.events["is_rand"] == 1])).all()

@@ -134,6 +134,67 @@ def test_what_was_stopped_goes_on_and_ends_in_the_same_bytes(
         )
 
 
+def test_a_damaged_shard_is_asked_again_and_a_damaged_result_is_told(
+    spec: OPESpec, found: Evaluated, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(shards, "SHARD_ROWS", 512)
+    kept = tmp_path / "shards"
+    with monkeypatch.context() as patch:
+        # Stopped after all was asked.
+        patch.setattr("svsim.ope.evaluation.policies_of", lambda *_, **__: (_ for _ in ()).throw(KeyboardInterrupt))
+        with pytest.raises(KeyboardInterrupt):
+            evaluate(spec, tmp_path)
+    first, second, third = sorted(kept.iterdir())
+    first.write_bytes(first.read_bytes()[:1_000])
+    second.write_bytes(b"")
+    assert evaluate(spec, tmp_path).document == found.document
+    assert third.name == "00002.npz"
+    result = tmp_path / "ope.json"
+    for damaged in (result.read_bytes()[:500], b"", b"[]", b'{"format": "svsim-ope", "version": 99}'):
+        result.write_bytes(damaged)
+        with pytest.raises(OutputError, match="expected a finished evaluation"):
+            evaluate(spec, tmp_path)
+    result.unlink()
+    assert evaluate(spec, tmp_path).document == found.document
+
+
+class Moody(ScoringAgent):
+    """Cannot be fitted at first."""
+
+    fails = True
+
+    def fit(self, store: FeedStore, *, seed: int) -> None:
+        if self.fails:
+            raise MemoryError("not today")
+
+    def score(self, observation: dict[str, np.ndarray]) -> np.ndarray:
+        return -observation["candidates"][..., 0]
+
+
+def test_an_agent_that_failed_is_tried_again_and_takes_nobodys_place(
+    chance_store: FeedStore, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked = OPESpec(
+        store=chance_store, agents=(f"{HERE}:Moody",), candidates=5, others=9, history=2, fit_rows=10, rows=200
+    )
+    first = evaluate(asked, tmp_path)
+    assert first.failed == [
+        f"agent {HERE}:Moody: MemoryError: not today (test_evaluation.py, line {_line_of('not today')})"
+    ]
+    assert (tmp_path / "shards").is_dir()
+    monkeypatch.setattr(Moody, "fails", False)
+    second = evaluate(asked, tmp_path)
+    assert not second.failed
+    assert second.document == evaluate(asked).document
+    # What the others are worth does not depend on who failed beside them.
+    assert record_of(second, "popularity")["estimates"] == record_of(first, "popularity")["estimates"]
+
+
+def _line_of(text: str) -> int:
+    lines = Path(__file__).read_text(encoding="utf-8").splitlines()
+    return 1 + next(number for number, line in enumerate(lines) if f'MemoryError("{text}")' in line)
+
+
 def test_an_agent_that_fails_is_named_and_the_others_are_kept(chance_store: FeedStore) -> None:
     failing = OPESpec(store=chance_store, agents=(f"{HERE}:Broken",), candidates=10, history=5, fit_rows=50, rows=300)
     result = evaluate(failing)

@@ -28,7 +28,7 @@ from svsim.data.truth import TRUTH_FILE
 from svsim.envs.pools import pool_videos
 from svsim.errors import DataError
 
-__all__ = ["KUAIRAND_POOL", "PoolSource", "known_pool", "random_pool", "world_pool"]
+__all__ = ["KUAIRAND_POOL", "PoolSource", "known_pool", "world_pool"]
 
 Ints = npt.NDArray[np.int64]
 PoolSource = Literal["truth", "kuairand", "seen"]
@@ -37,15 +37,6 @@ KUAIRAND_POOL = 7_583
 """Videos of KuaiRand's random log, ids from 0."""
 LEAST_INSIDE = 0.99
 """Share of the drawn videos that have such ids, where a log in KuaiRand's layout is taken to be KuaiRand's."""
-
-
-def random_pool(store: FeedStore) -> Ints:
-    """(K,) dense ids of the random log's pool, ascending.
-
-    Raises:
-        OptionError: The store has no random log.
-    """
-    return known_pool(store)[0]
 
 
 def known_pool(store: FeedStore) -> tuple[Ints, PoolSource]:

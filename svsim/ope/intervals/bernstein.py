@@ -19,7 +19,7 @@ import numpy.typing as npt
 
 from svsim.errors import OptionError
 from svsim.ope.intervals.delta import check_level
-from svsim.ope.rows import SLACK, Floats, as_numbers, check_finite
+from svsim.ope.rows import Floats, as_numbers, check_finite, check_range
 
 __all__ = ["checked_values", "empirical_bernstein"]
 
@@ -75,12 +75,5 @@ def checked_values(values: npt.ArrayLike, low: float, high: float) -> Floats:
             f"expected at least one number in a row, found an array of shape {array.shape}", where="values"
         )
     check_finite("values", array)
-    slack = SLACK * (high - low)
-    out = np.flatnonzero((array < low - slack) | (array > high + slack))
-    if len(out):
-        raise OptionError(
-            f"expected values from {low:g} to {high:g}, found {array[out[0]]:g} in row {out[0]} ({len(out):,} such rows)",
-            where="values",
-            remedy="declare the range that they can have, not the one that they had",
-        )
+    check_range("value", array, low, high)
     return array

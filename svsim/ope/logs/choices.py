@@ -16,10 +16,10 @@ import numpy as np
 import numpy.typing as npt
 
 from svsim.agents.base import Agent, Observation, greedy, slot_probabilities
-from svsim.agents.registry import described
+from svsim.agents.registry import blamed
 from svsim.data.features import candidate_feature_names
 from svsim.envs.contexts import Contexts
-from svsim.errors import AgentError, OptionError, SvsimError
+from svsim.errors import AgentError, OptionError
 from svsim.ope.logs.best_of import Picks, pick_probabilities
 from svsim.ope.logs.logged import LoggedBandit
 from svsim.ope.logs.reward_features import features
@@ -168,12 +168,10 @@ def ask(
             if own.error is not None:
                 continue
             try:
-                picks, match = block.picks(agent, own)
-            except SvsimError as error:
-                own.error = AgentError(str(error), where=f"agent {name}")
-                continue
-            except (Exception, SystemExit) as error:
-                own.error = AgentError(described(error), where=f"agent {name}")
+                with blamed(name):
+                    picks, match = block.picks(agent, own)
+            except AgentError as error:
+                own.error = error
                 continue
             chosen = np.concatenate([picks.logged[:, None], picks.others], axis=1)
             own.arrays["weight"][part] = picks.logged / logged.propensity[part]

@@ -14,6 +14,7 @@ not tell.
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -114,7 +115,7 @@ def random_log(
     """
     events = store.events
     audit = audit if audit is not None else propensity_audit(store)
-    rows = np.flatnonzero(events["is_rand"] == 1) if split is None else _in_split(store, split, chance=True)
+    rows = np.flatnonzero(events["is_rand"] == 1) if split is None else _by_chance(store, split)
     if not len(rows):
         raise OptionError(
             f"expected rows of the random log in the split {split}, found none",
@@ -122,17 +123,12 @@ def random_log(
             remedy="name another --split",
         )
     rows = _some(store, rows, most, seed)
-    kind = reward or Reward.named()
-    return LoggedBandit(
-        store=store,
+    return _gathered(
+        store,
+        rows,
+        reward,
         log="random",
-        rows=rows,
-        user=events["user"][rows].astype(np.int64),
-        video=events["video"][rows].astype(np.int64),
-        time_ms=events["time_ms"][rows].astype(np.int64),
-        reward=kind.of(store, rows),
         propensity=audit.propensity(rows, propensities),
-        kind=kind,
         pool=audit.pool,
         pool_share=audit.pool_shares(propensities),
     )
@@ -181,20 +177,31 @@ def standard_log(
     sets = np.where((retrieved >= 0) & may_be_chosen(store)[sets], sets, 0)
     some = sets.any(axis=1)
     rows, sets, logprob = rows[some], sets[some], c["logprob"][some]
-    kind = reward or Reward.named()
-    return LoggedBandit(
-        store=store,
+    return _gathered(
+        store,
+        rows,
+        reward,
         log="standard",
-        rows=rows,
-        user=events["user"][rows].astype(np.int64),
-        video=events["video"][rows].astype(np.int64),
-        time_ms=events["time_ms"][rows].astype(np.int64),
-        reward=kind.of(store, rows),
         propensity=np.exp(logprob.astype(np.float64)),
-        kind=kind,
         pool=np.zeros(0, dtype=np.int64),
         pool_share=np.zeros(0),
         sets=sets,
+    )
+
+
+def _gathered(store: FeedStore, rows: Ints, reward: Reward | None, **told: Any) -> LoggedBandit:
+    """Rows with their columns and rewards, and what else is told of them."""
+    kind = reward or Reward.named()
+    user, video, time_ms = (store.events[name][rows].astype(np.int64) for name in ("user", "video", "time_ms"))
+    return LoggedBandit(
+        store=store,
+        rows=rows,
+        user=user,
+        video=video,
+        time_ms=time_ms,
+        reward=kind.of(store, rows),
+        kind=kind,
+        **told,
     )
 
 
@@ -203,11 +210,11 @@ def may_be_chosen(store: FeedStore) -> npt.NDArray[np.bool_]:
     return np.asarray(store.videos["train_exposures"] > 0)
 
 
-def _in_split(store: FeedStore, split: str, *, chance: bool) -> Ints:
+def _by_chance(store: FeedStore, split: str) -> Ints:
     if split not in SPLIT_CODES:
         raise OptionError(f"expected a split of {', '.join(SPLIT_CODES)}, found {split!r}", where="split")
     rows = store.split_rows(split)
-    return np.asarray(rows[store.events["is_rand"][rows] == chance])
+    return np.asarray(rows[store.events["is_rand"][rows] == 1])
 
 
 def _some(store: FeedStore, rows: Ints, most: int | None, seed: int) -> Ints:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import zipfile
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
@@ -14,13 +15,11 @@ from svsim.agents.base import Agent
 from svsim.data.atomic import write_file
 from svsim.envs.contexts import Contexts
 from svsim.errors import AgentError
-from svsim.ope.logs.choices import Asked, PolicyRows, ask
+from svsim.ope.logs.choices import Asked, PolicyRows, Progress, ask
 from svsim.ope.logs.logged import LoggedBandit
 from svsim.ope.logs.reward_model import RewardModel
 
 __all__ = ["SHARD_ROWS", "ask_in_shards"]
-
-Progress = Callable[[str, int, int | None], None]
 
 SHARD_ROWS = 20_480
 """Rows of a shard, a multiple of the block that agents are shown."""
@@ -52,9 +51,9 @@ def ask_in_shards(
     fitted: RewardModel | None = None
     for start in range(0, len(logged), SHARD_ROWS):
         file = None if folder is None else folder / f"{start // SHARD_ROWS:05d}.npz"
-        if file is not None and file.is_file():
-            # It was written whole, so one that is there is good.
-            parts.append(_load(file, list(agents)))
+        kept = None if file is None else _load(file, list(agents))
+        if kept is not None:
+            parts.append(kept)
             continue
         fitted = fitted or model()
         part = logged.take(np.arange(start, min(start + SHARD_ROWS, len(logged))))
@@ -91,7 +90,12 @@ def _together(parts: list[PolicyRows]) -> PolicyRows:
 
 
 def _bytes(asked: Asked, names: list[str]) -> bytes:
-    arrays: dict[str, npt.NDArray[Any]] = {"q_logged": asked.q_logged, "form_logged": asked.form_logged}
+    arrays: dict[str, npt.NDArray[Any]] = {
+        # An agent may fail at one run and not at the next: the others then have other numbers.
+        "names": np.array(names, dtype=np.str_),
+        "q_logged": asked.q_logged,
+        "form_logged": asked.form_logged,
+    }
     for number, name in enumerate(names):
         own = asked.policies[name]
         assert isinstance(own, PolicyRows)
@@ -103,15 +107,23 @@ def _bytes(asked: Asked, names: list[str]) -> bytes:
     return buffer.getvalue()
 
 
-def _load(file: Path, names: list[str]) -> Asked:
-    with np.load(file, allow_pickle=False) as stored:
-        arrays = dict(stored)
-    policies: dict[str, PolicyRows | AgentError] = {}
-    for number, name in enumerate(names):
-        before = f"{number}.group."
-        policies[name] = PolicyRows(
-            **{field: arrays[f"{number}.{field}"] for field in _ARRAYS},
-            group_weight={key.removeprefix(before): values for key, values in arrays.items() if key.startswith(before)},
-            closed_form=bool(arrays[f"{number}.closed_form"]),
-        )
-    return Asked(arrays["q_logged"], arrays["form_logged"], policies)
+def _load(file: Path, names: list[str]) -> Asked | None:
+    """What was kept of these policies; None where there is no such file, one of other policies, or a damaged one."""
+    try:
+        # Opened here: numpy leaves a damaged file open.
+        with file.open("rb") as opened, np.load(opened, allow_pickle=False) as stored:
+            arrays = dict(stored)
+        if arrays["names"].tolist() != names:
+            return None
+        policies: dict[str, PolicyRows | AgentError] = {}
+        for number, name in enumerate(names):
+            before = f"{number}.group."
+            groups = {key.removeprefix(before): own for key, own in arrays.items() if key.startswith(before)}
+            policies[name] = PolicyRows(
+                **{field: arrays[f"{number}.{field}"] for field in _ARRAYS},
+                group_weight=groups,
+                closed_form=bool(arrays[f"{number}.closed_form"]),
+            )
+        return Asked(arrays["q_logged"], arrays["form_logged"], policies)
+    except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile):
+        return None

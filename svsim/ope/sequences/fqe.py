@@ -19,6 +19,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from svsim.agents.base import ROUNDING
 from svsim.errors import OptionError
 from svsim.ope.logs.reward_model import fold_of
 from svsim.ope.rows import Flags, Floats, Ints
@@ -28,8 +29,6 @@ __all__ = ["Trajectories", "fit_q"]
 
 RIDGE = 100.0
 """Of the default regressor, in rows at unit variance."""
-ROUNDING = 1e-6
-"""What probabilities may miss one by."""
 
 
 @dataclass(frozen=True)
