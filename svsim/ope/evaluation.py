@@ -22,7 +22,7 @@ from svsim.errors import AgentError, CheckFailed, OptionError, OutputError
 from svsim.ope.audit import Audit, propensity_audit
 from svsim.ope.estimates import Estimate, estimate_rows
 from svsim.ope.logs.action_groups import GROUPINGS, video_groups
-from svsim.ope.logs.choices import Asked, PolicyRows, Progress
+from svsim.ope.logs.choices import Asked, PolicyRows, Progress, checked_others
 from svsim.ope.logs.logged import OFFER, LoggedBandit, random_log, standard_log
 from svsim.ope.logs.reward_model import RewardModel, fold_of, variance_fit
 from svsim.ope.logs.shards import ask_in_shards
@@ -88,6 +88,9 @@ def evaluate(
         )
     audit = propensity_audit(store) if spec.log == "random" else None
     logged = _log(spec, store, audit)
+    if logged.sets is None:
+        # What cannot be should show before a folder is.
+        checked_others(logged, spec.candidates, spec.others)
     if out is None:
         _check_audit(audit, spec, despite_audit)
         return _run(spec, logged, audit, None, progress)

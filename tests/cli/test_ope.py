@@ -120,3 +120,18 @@ def test_bad_agents_are_told_and_nothing_is_written(
         assert status == 2
         assert words in err
         assert not (tmp_path / "out").exists()
+    command = (
+        "ope",
+        "--store",
+        chance_store.path,
+        "--agents",
+        "random",
+        "--candidates",
+        9_000,
+        "--out",
+        tmp_path / "out",
+    )
+    status, _, err = run(capsys, *command)
+    assert status == 2
+    assert "candidates (the logged video and" in err
+    assert not (tmp_path / "out").exists()

@@ -25,7 +25,7 @@ from svsim.ope.logs.logged import LoggedBandit
 from svsim.ope.logs.reward_features import features
 from svsim.ope.logs.reward_model import RewardModel
 
-__all__ = ["Asked", "PolicyRows", "ask"]
+__all__ = ["Asked", "PolicyRows", "ask", "checked_others"]
 
 Array = npt.NDArray[Any]
 Floats = npt.NDArray[np.float64]
@@ -138,14 +138,7 @@ def ask(
     """
     groupings = dict(groups or {}) if logged.sets is None else {}
     if logged.sets is None:
-        pool = len(logged.pool)
-        # Sets without the logged video are drawn from the others alone.
-        others = min(max(others, candidates), pool - 1)
-        if not 1 <= candidates <= others + 1:
-            raise OptionError(
-                f"expected 1 to {others + 1:,} candidates (the logged video and {others:,} others), found {candidates}",
-                where="--candidates",
-            )
+        others = checked_others(logged, candidates, others)
     if draws < 1:
         raise OptionError(f"expected at least 1 draw, found {draws}", where="--draws")
     n, width = len(logged), 2 + len(candidate_feature_names(logged.store))
@@ -185,6 +178,22 @@ def ask(
         if progress is not None:
             progress("logged contexts", int(part[-1]) + 1, n)
     return Asked(q_logged, form_logged, {name: own.done() for name, own in rows.items()})
+
+
+def checked_others(logged: LoggedBandit, candidates: int, others: int) -> int:
+    """How many videos are drawn beside a logged one of the random log; arguments as of `ask`.
+
+    Raises:
+        OptionError: More candidates than the pool has, or none.
+    """
+    # Sets without the logged video are drawn from the others alone.
+    drawn = min(max(others, candidates), len(logged.pool) - 1)
+    if not 1 <= candidates <= drawn + 1:
+        raise OptionError(
+            f"expected 1 to {drawn + 1:,} candidates (the logged video and {drawn:,} others), found {candidates}",
+            where="--candidates",
+        )
+    return drawn
 
 
 def _videos(logged: LoggedBandit, part: Ints, others: int, seed: int) -> Ints:
