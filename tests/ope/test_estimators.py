@@ -1,100 +1,21 @@
-"""Estimators held to an independent library, to hand-worked tables, and to all that could have happened."""
+"""Estimators held to hand-worked tables, and to all that could have happened."""
 
 from __future__ import annotations
 
-import json
 import warnings
 from collections.abc import Iterator
-from itertools import permutations, product
-from pathlib import Path
+from itertools import product
 from typing import Any
 
 import numpy as np
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 
 from svsim.errors import OptionError, UnknownNameError
 from svsim.ope import Estimate, OPEWarning, estimate
-from svsim.ope.estimates import TUNED, estimate_rows
+from svsim.ope.estimates import TUNED
 from svsim.ope.estimators import ESTIMATORS
-from svsim.ope.rows import checked_rows
-from svsim.ope.slope import slope
-from svsim.ope.sums import Terms, UserSums
 
-FIXTURES = Path(__file__).parents[1] / "fixtures" / "ope"
-EXPECTED = json.loads((FIXTURES / "expected.json").read_text())
-"""Values of Open Bandit Pipeline 0.5.7."""
-LOGS = [name for name in EXPECTED if name != "meta"]
-RTOL = 1e-10
 EXACT = 1e-12
-
-
-def fixture_log(name: str) -> dict[str, Any]:
-    with np.load(FIXTURES / f"{name}.npz") as held:
-        log = {key: held[key] for key in ("action", "reward", "pscore", "action_dist", "q_hat")}
-    row = np.arange(len(log["action"]))
-    chosen = log["action_dist"][row, log["action"]]
-    return {
-        "reward": log["reward"],
-        "weight": chosen / log["pscore"],
-        "q_logged": log["q_hat"][row, log["action"]],
-        "q_expected": (log["action_dist"] * log["q_hat"]).sum(axis=1),
-        "match": chosen == 1,
-    }
-
-
-@pytest.mark.parametrize("log", LOGS)
-@pytest.mark.parametrize("name", ["dm", "ips", "snips", "dr", "sndr"])
-def test_values_are_the_independent_librarys(log: str, name: str) -> None:
-    assert estimate(name, **fixture_log(log)).value == pytest.approx(EXPECTED[log][name], rel=RTOL)
-
-
-@pytest.mark.parametrize("log", LOGS)
-@pytest.mark.parametrize("name", ["ips_clip", "dr_clip", "switch_dr", "dros"])
-def test_values_at_each_constant_are_the_independent_librarys(log: str, name: str) -> None:
-    given, expected = fixture_log(log), EXPECTED[log]
-    assert len(expected[name]) >= 4
-    for constant, value in expected[name].items():
-        if np.isnan(value):
-            # 0 / 0 there at λ = 0 and a weight of 0; the limit here.
-            assert (name, float(constant)) == ("dros", 0.0)
-            value = expected["dm"]
-        assert estimate(name, **given, constant=float(constant)).value == pytest.approx(value, rel=RTOL), constant
-
-
-@pytest.mark.parametrize("log", LOGS)
-@pytest.mark.parametrize("name", [*TUNED])
-def test_tuned_values_are_the_independent_librarys(log: str, name: str) -> None:
-    """The constant may differ where several give the same value."""
-    assert estimate(name, **fixture_log(log)).value == pytest.approx(EXPECTED[log]["tuning"][name]["value"], rel=RTOL)
-
-
-@pytest.mark.parametrize("log", LOGS)
-def test_replay_is_the_independent_librarys_where_there_is_a_match(log: str) -> None:
-    given, expected = fixture_log(log), EXPECTED[log]["replay"]
-    if given["match"].any():
-        assert estimate("replay", **given).value == pytest.approx(expected, rel=RTOL)
-        return
-    assert expected == 0.0
-    with pytest.warns(OPEWarning, match="replay: the target agrees with no row of the log: no estimate"):
-        found = estimate("replay", **given)
-    assert np.isnan(found.value)
-    assert found.matches == 0
-
-
-@pytest.mark.parametrize("log", LOGS)
-def test_sizes_of_weights_are_the_independent_librarys(log: str) -> None:
-    given, expected = fixture_log(log), EXPECTED[log]["ips_rounds"]
-    found = estimate("ips", **given)
-    assert found.value == pytest.approx(expected["mean"], rel=RTOL)
-    assert found.ess == pytest.approx(expected["ess"], rel=RTOL)
-    assert found.sums.mean_weight == pytest.approx(expected["mean_weight"], rel=RTOL)
-    assert found.largest_weight == pytest.approx(expected["max_weight"], rel=RTOL)
-    assert found.matches == np.count_nonzero(given["weight"])
-    # Rows by themselves: s² = Σ (w r − V)² / (n (n − 1)).
-    n = len(given["reward"])
-    assert found.standard_error**2 * (n - 1) == pytest.approx(expected["var_ddof0"], rel=RTOL)
 
 
 THREE = {
@@ -250,116 +171,6 @@ def test_replay_is_unbiased_given_a_match_in_a_uniform_log_alone(uniform: bool, 
     assert (mean == pytest.approx((0.6 + 0.5 + 0.8) / 3, rel=EXACT)) is unbiased
 
 
-class TestSlope:
-    def rows(self, n: int = 200, **changes: Any) -> Any:
-        rng = np.random.default_rng(0)
-        arrays = {"reward": rng.random(n), "weight": rng.exponential(size=n), "q_logged": np.zeros(n)}
-        return checked_rows(**({**arrays, "q_expected": np.zeros(n)} | changes))
-
-    @pytest.mark.parametrize("name", TUNED.values())
-    def test_the_largest_constant_counts_when_nothing_varies(self, name: str) -> None:
-        """Weights of 1 and a model without error: no constant gains anything."""
-        half = np.full(20, 0.5)
-        same = self.rows(20, reward=half, weight=np.ones(20), q_logged=half, q_expected=half)
-        tuned = slope(ESTIMATORS[name], same)
-        assert (tuned.constant, tuned.guarded) == (np.inf, False)
-        assert ESTIMATORS[name].terms(same, tuned.constant).plain == pytest.approx(half)
-
-    def test_a_biased_constant_far_from_the_others_is_not_chosen(self) -> None:
-        """Every weight 20: what is cut to 10 says half, with no width to excuse it."""
-        n = 1_000
-        rows = self.rows(n, weight=np.full(n, 20.0))
-        assert slope(ESTIMATORS["ips_clip"], rows).constant == np.inf
-
-    def test_a_constant_within_reach_is_chosen(self) -> None:
-        """Rewards without a mean: no cut moves the value, the smallest one has the narrowest interval."""
-        reward = np.tile([1.0, -1.0], 100)
-        rows = self.rows(200, reward=reward, weight=np.repeat([0.1, 20.0], 100))
-        assert slope(ESTIMATORS["ips_clip"], rows).constant == 1.0
-
-    def test_the_guard_keeps_the_least_biased_constant(self) -> None:
-        rows = self.rows(reward=np.tile([1.0, -1.0], 100), weight=np.repeat([0.1, 20.0], 100))
-        size = (100 * 0.1 + 100 * 20.0) ** 2 / (100 * 0.01 + 100 * 400.0)
-        below = slope(ESTIMATORS["ips_clip"], rows, guard=size + 0.01)
-        assert (below.constant, below.guarded) == (np.inf, True)
-        assert slope(ESTIMATORS["ips_clip"], rows, guard=size - 0.01).guarded is False
-        told = estimate_rows("ips_slope", rows, guard=size + 0.01)
-        assert (told.constant, told.guarded) == (np.inf, True)
-        assert "too few effective rows to choose a constant" in told.warnings
-
-    def test_one_row_keeps_the_largest_constant(self) -> None:
-        """Its widths are infinite, all of them within the reach of all."""
-        one = checked_rows(reward=[1.0], weight=[20.0])
-        assert slope(ESTIMATORS["ips_clip"], one).constant == np.inf
-
-    def test_a_cut_that_cuts_nothing_is_not_reported(self) -> None:
-        """Weights up to 5: 5, 10 and inf say the same."""
-        assert estimate("ips_slope", **fixture_log("uniform_softmax")).constant == np.inf
-
-    def test_left_out_or_asked_for_it_is_the_same(self) -> None:
-        given = fixture_log("uniform_softmax")
-        by_name, left, asked = (
-            estimate("ips_slope", **given),
-            estimate("ips_clip", **given),
-            estimate("ips_clip", **given, constant="slope"),
-        )
-        assert by_name.constant == left.constant == asked.constant
-        assert by_name.value == left.value == asked.value
-
-
-finite = st.floats(-100, 100, allow_subnormal=False)
-rows_of_users = st.lists(st.tuples(finite, st.floats(0, 50), st.integers(0, 4)), min_size=1, max_size=12)
-
-
-class TestSums:
-    @given(st.lists(rows_of_users, min_size=3, max_size=3))
-    def test_merging_is_the_sum_of_the_whole_in_any_order(self, shards: list[list[tuple[float, float, int]]]) -> None:
-        def sums(rows: list[tuple[float, float, int]]) -> UserSums:
-            reward, weight, user = (np.array(part) for part in zip(*rows, strict=True))
-            checked = checked_rows(reward=reward, weight=weight, user=user)
-            return UserSums.of(ESTIMATORS["snips"].terms(checked), checked)
-
-        whole = sums([row for shard in shards for row in shard])
-        for one, two, three in permutations(map(sums, shards)):
-            for merged in (one.merge(two).merge(three), one.merge(two.merge(three))):
-                assert merged.user.tolist() == whole.user.tolist()
-                assert merged.sums == pytest.approx(whole.sums, rel=1e-9, abs=1e-9)
-                assert merged.largest == whole.largest
-
-    def test_merging_by_hand(self) -> None:
-        one = checked_rows(reward=[1.0, 2.0], weight=[1.0, 3.0], user=[7, 2])
-        two = checked_rows(reward=[5.0], weight=[2.0], user=[7])
-        merged = UserSums.of(Terms(one.reward), one).merge(UserSums.of(Terms(two.reward), two))
-        assert merged.user.tolist() == [2, 7]
-        # Rows, c, a, b, w, w², matches.
-        assert merged.sums.tolist() == [[1, 0, 2, 1, 3, 9, 1], [2, 0, 6, 2, 3, 5, 2]]
-        assert (merged.rows, merged.matches, merged.largest, merged.value) == (3, 3, 3.0, 8 / 3)
-
-    def test_ids_of_users_do_not_matter_their_groups_do(self) -> None:
-        """Whole numbers close together, far apart, below zero, and texts."""
-        groups = np.array([0, 1, 0, 2, 1, 1])
-        arrays = {"reward": [1.0, 0.0, 3.0, 1.0, 2.0, 0.5], "weight": [1.0, 2.0, 0.5, 3.0, 0.0, 1.0]}
-        expected = estimate("snips", **arrays, user=groups).interval()
-        for ids in ([10, 20, 30], [-5, 10**12, 3], ["ann", "bo", "cy"], [b"x", b"a", b"m"]):
-            assert estimate("snips", **arrays, user=np.array(ids)[groups]).interval() == pytest.approx(
-                expected, rel=EXACT
-            )
-        assert estimate("snips", **arrays).interval() != pytest.approx(expected, rel=0.01)
-
-    def test_influences_sum_to_nothing_and_are_derivatives(self) -> None:
-        rng = np.random.default_rng(3)
-        n = 40
-        names = ("reward", "weight", "q_logged", "q_expected")
-        rows = checked_rows(**{name: rng.random(n) for name in names}, user=rng.integers(0, 6, n))
-        sums = UserSums.of(ESTIMATORS["sndr"].terms(rows), rows)
-        influence = sums.influence()
-        assert influence.sum() == pytest.approx(0, abs=EXACT)
-        step = 1e-6
-        for user in range(6):
-            more = sums.total + step * sums.sums[user]
-            assert float(sums.values_of(more[None])[0]) - sums.value == pytest.approx(step * influence[user], rel=1e-4)
-
-
 def test_one_user_alone_has_no_interval() -> None:
     with warnings.catch_warnings():
         warnings.simplefilter("error")
@@ -482,17 +293,6 @@ def test_arrays_are_left_as_they_were() -> None:
         estimate(name, **given)
 
 
-def test_shards_name_users_alike_or_not_at_all() -> None:
-    rows = {"reward": [1.0, 2.0], "weight": [1.0, 3.0]}
-    named = [estimate("ips", **rows, user=users).sums for users in (["b", "a"], ["c", "b"])]
-    assert named[0].merge(named[1]).value == pytest.approx(3.5)
-    assert len(named[0].merge(named[1]).user) == 3
-    nameless = estimate("ips", **rows).sums
-    assert len(nameless.merge(nameless).user) == 4
-    with pytest.raises(OptionError, match="expected users in both shards or in neither"):
-        nameless.merge(named[0])
-
-
 def test_weights_whose_mean_is_not_one_are_told() -> None:
     weight = np.random.default_rng(0).choice([0.0, 4.0], p=[0.75, 0.25], size=2_000)
     rows = {"reward": np.ones(2_000), "user": np.arange(2_000) % 200}
@@ -500,22 +300,3 @@ def test_weights_whose_mean_is_not_one_are_told() -> None:
     (told,) = estimate("ips", weight=2 * weight, **rows).warnings
     assert told.endswith("ratios of probabilities have a mean of 1")
     assert told.startswith("mean weight 2.0")
-
-
-@pytest.mark.parametrize("name", [*ESTIMATORS, *TUNED])
-@pytest.mark.parametrize("users", [30, None])
-def test_blocks_of_rows_say_what_all_rows_say(name: str, users: int | None, monkeypatch: pytest.MonkeyPatch) -> None:
-    rng = np.random.default_rng(0)
-    arrays = {column: rng.random(500) for column in ("reward", "q_logged", "q_expected")}
-    arrays |= {"weight": rng.choice([0.0, 0.5, 4.0], 500), "match": rng.random(500) < 0.2}
-    if users is not None:
-        arrays["user"] = rng.integers(users, size=500)
-    constant = 2.0 if name in ESTIMATORS and ESTIMATORS[name].grid else None
-    whole = estimate(name, constant=constant, **arrays)
-    for module in ("rows", "sums", "slope"):
-        monkeypatch.setattr(f"svsim.ope.{module}.BLOCK", 7)
-    blocks = estimate(name, constant=constant, **arrays)
-    assert blocks.value == pytest.approx(whole.value, rel=1e-12)
-    assert blocks.interval() == pytest.approx(whole.interval(), rel=1e-12)
-    assert (blocks.matches, blocks.constant) == (whole.matches, whole.constant)
-    assert (blocks.ess, blocks.largest_weight) == pytest.approx((whole.ess, whole.largest_weight))
