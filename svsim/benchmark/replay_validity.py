@@ -82,7 +82,7 @@ class ReplayValidity:
         rows = self._row_of_event[sessions.rows[place]]
         reordered = Reordered(self.path, rows, begin, sessions.length)
         known, user = np.unique(sessions.user, return_inverse=True)
-        resamples = Resamples(len(known))
+        resamples = Resamples(len(known), keep=True)
         found = []
         for name in spec.all_agents:
             users, values = [], []
@@ -91,8 +91,8 @@ class ReplayValidity:
                 served = np.where(rank >= 0, rows[begin[session][:, None] + np.maximum(rank, 0)], -1)
                 users.append(user[session])
                 values.append(self._values(reordered, session, served, spec))
-            panel = Panel(users, values, self.store.influencer[known], resamples)
-            replay, truth, difference, changed, steps = (panel.overall(column) for column in range(len(_COLUMNS)))
+            panel = Panel(users, [values], {}, resamples)
+            replay, truth, difference, changed, steps = (panel.overall(0, column) for column in range(len(_COLUMNS)))
             found.append(AgentValidity(name, replay, truth, difference, changed.value / steps.value))
         return found
 

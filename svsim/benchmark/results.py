@@ -13,25 +13,32 @@ import numpy as np
 import numpy.typing as npt
 
 from svsim.agents.registry import agent_class, parse_agent
+from svsim.benchmark.analysis import Analysis
 from svsim.benchmark.shard import EPISODE_METRICS, STEP_METRICS, Shard
-from svsim.benchmark.spec import BenchmarkSpec
-from svsim.benchmark.statistics import Estimate, Panel, ratio_score
+from svsim.benchmark.spec import FORMAT, VERSION, BenchmarkSpec
+from svsim.benchmark.statistics.slices import THRESHOLDS
 from svsim.data.atomic import write_file
+from svsim.data.result_folder import SPEC
 from svsim.data.store import FeedStore
 from svsim.errors import StoreError
-from svsim.metrics import Resamples, coverage, gini
-from svsim.names import GROUPS, INFLUENCER
+from svsim.metrics import RESAMPLES
+from svsim.names import GROUPS
 
 if TYPE_CHECKING:
     import pandas as pd
 
 __all__ = ["FILES", "Results", "load_results", "make_results"]
 
-FILES = ("episodes.parquet", "steps.parquet", "results.csv", "results.json")
+FILES = (
+    "episodes.parquet",
+    "steps.parquet",
+    "authors.parquet",
+    "profiles.parquet",
+    "results.csv",
+    "results.json",
+)
 """What a finished benchmark consists of, beside `spec.json`."""
-
-GROUP_METRICS = EPISODE_METRICS
-SCORE = "score"
+TABLES = ("episodes", "steps", "authors", "profiles")
 
 
 @dataclass(frozen=True)
@@ -39,14 +46,20 @@ class Results:
     """A finished benchmark.
 
     Attributes:
-        records: One an agent: `agent`, `env`, `seeds`, `episodes`, `privileged`, `metrics`, `groups`, `gap`, or `error`.
+        records: One an agent: `agent`, `env`, `seeds`, `episodes`, `privileged`, `metrics`, of influencers and normal users
+            `groups`, `gap`, `worst`, of other `groupings` the same, `gap_within_activity`, `comparison` with the best
+            unprivileged rail, `slices`, how far it is `behind` the best agent, whether it is the `winner`; or `error`.
         episodes: A row an episode.
         steps: Mean signals by agent, seed and step.
+        authors: Exposures by agent and author.
+        profiles: Performance profiles: by agent and threshold the share of slices whose score is above it.
     """
 
     records: list[dict[str, Any]]
     episodes: pd.DataFrame
     steps: pd.DataFrame
+    authors: pd.DataFrame
+    profiles: pd.DataFrame
 
     @property
     def table(self) -> pd.DataFrame:
@@ -62,28 +75,50 @@ class Results:
 
     def save(self, folder: Path) -> None:
         """Write the files, the one that says that all is there last."""
-        write_file(folder / "episodes.parquet", _parquet(self.episodes))
-        write_file(folder / "steps.parquet", _parquet(self.steps))
+        for name in TABLES:
+            write_file(folder / f"{name}.parquet", _parquet(getattr(self, name)))
         write_file(folder / "results.csv", self.table.to_csv(index=False, lineterminator="\n").encode())
         text = json.dumps(self.records, indent=1, ensure_ascii=False, allow_nan=False)
         write_file(folder / "results.json", f"{text}\n".encode())
 
 
-def load_results(folder: Path) -> Results:
+def load_results(folder: str | Path) -> Results:
     """Read a finished benchmark.
 
     Raises:
-        StoreError: A file is missing or damaged.
+        StoreError: A file is missing or damaged, or was written by another version.
     """
     import pandas as pd
 
+    folder = Path(folder)
+    _check_version(folder)
     try:
         records = json.loads((folder / "results.json").read_text(encoding="utf-8"))
-        return Results(records, pd.read_parquet(folder / "episodes.parquet"), pd.read_parquet(folder / "steps.parquet"))
+        return Results(records, **{name: pd.read_parquet(folder / f"{name}.parquet") for name in TABLES})
     except (OSError, ValueError) as error:
         raise StoreError(
-            f"expected the results of a benchmark, found {error}", where=str(folder), remedy="run it again"
+            f"expected the results of a benchmark, found {error}",
+            where=str(folder),
+            remedy="run the benchmark again with the same --out: it goes on where it stopped",
         ) from error
+
+
+def _check_version(folder: Path) -> None:
+    where = str(folder)
+    if not folder.is_dir():
+        raise StoreError("expected the folder of a benchmark, found none", where=where)
+    try:
+        told = json.loads((folder / SPEC).read_text(encoding="utf-8"))
+        form, version = told.get("format"), told.get("version")
+    except (OSError, ValueError, AttributeError) as error:
+        raise StoreError(f"expected the folder of a benchmark, found {error}", where=where) from error
+    if (form, version) != (FORMAT, VERSION):
+        found = f"version {version}" if form == FORMAT else f"format {form!r}"
+        raise StoreError(
+            f"expected benchmark results of version {VERSION}, found {found}",
+            where=where,
+            remedy="run the benchmark again with this version of svsim and another --out",
+        )
 
 
 def _parquet(frame: pd.DataFrame) -> bytes:
@@ -93,23 +128,44 @@ def _parquet(frame: pd.DataFrame) -> bytes:
 
 
 def _flat(record: Mapping[str, Any]) -> dict[str, Any]:
+    """A record as columns: names with underscores between them, the groups' own figures beside the overall ones."""
     row = {name: record.get(name) for name in ("agent", "env", "seeds", "episodes", "privileged")}
-    for prefix, part in (
-        ("", record.get("metrics", {})),
-        *((f"{group}_", record.get("groups", {}).get(group, {})) for group in GROUPS),
-        ("gap_", record.get("gap", {})),
-    ):
-        for name, value in part.items():
-            if isinstance(value, dict):
-                row.update({f"{prefix}{name}_{key}": number for key, number in value.items()})
-            else:
-                row[f"{prefix}{name}"] = value
+    if "metrics" in record:
+        row |= _columns("", record["metrics"])
+        for group in GROUPS:
+            row |= _columns(f"{group}_", record["groups"][group])
+        row |= _columns("gap_", record["gap"])
+        row |= _columns("gap_within_activity_", {"reward": record["gap_within_activity"]["reward"]})
+        for name, grouping in record["groupings"].items():
+            for level, own in grouping["groups"].items():
+                start = f"{name}_{level.replace(' ', '_')}_"
+                row |= _columns(start, {"users": own["users"], "reward": own["reward"]})
+            row |= _columns(f"{name}_gap_", {"reward": grouping["gap"]["reward"]})
+        for name in ("slices", "comparison", "behind"):
+            row |= _columns(f"{name}_", record.get(name) or {})
+        row["winner"] = record.get("winner")
     row["error"] = record.get("error")
     return row
 
 
+def _columns(start: str, told: Mapping[str, Any]) -> dict[str, Any]:
+    row = {}
+    for name, value in told.items():
+        if isinstance(value, dict):
+            row.update({f"{start}{name}_{key}": number for key, number in value.items()})
+        else:
+            row[f"{start}{name}"] = value
+    return row
+
+
 def make_results(
-    spec: BenchmarkSpec, store: FeedStore, shards: Mapping[str, list[Shard]], errors: Mapping[str, str]
+    spec: BenchmarkSpec,
+    store: FeedStore,
+    shards: Mapping[str, list[Shard]],
+    errors: Mapping[str, str],
+    *,
+    validation: Mapping[str, Shard] | None = None,
+    resamples: int = RESAMPLES,
 ) -> Results:
     """Gather shards into results; the order is the specification's.
 
@@ -118,85 +174,40 @@ def make_results(
         store: What it ran on.
         shards: By agent, those of all seeds in order.
         errors: By agent that failed, what it did.
+        validation: Shards of unprivileged rails on the validation split, which choose what all are compared with.
+        resamples: Of the users.
     """
-    estimates = _estimates(store, shards)
+    privileged = {name: agent_class(parse_agent(name).target).privileged for name in shards}
+    cheats = frozenset(name for name, own in privileged.items() if own)
+    analysis = Analysis(spec, store, shards, cheats, validation or {}, resamples) if shards else None
     records = []
     for name in spec.all_agents:
         record: dict[str, Any] = {"agent": name, "env": spec.env, "seeds": spec.seeds}
-        if name in errors:
+        if analysis is None or name in errors:
             records.append({**record, "error": errors[name]})
             continue
         shard = shards[name][0]
         record |= {"episodes": len(shard.key), "sessions": shard.sessions, "skipped_sessions": shard.skipped}
-        record["privileged"] = agent_class(parse_agent(name).target).privileged
-        metrics, groups, gap = estimates[name]
-        if "random" in estimates and "oracle" in estimates:
-            reward = (estimates[rail][0]["reward"] for rail in ("random", "oracle"))
-            metrics = {**metrics, SCORE: ratio_score(metrics["reward"], *reward)}
-        record["metrics"] = _records(metrics)
-        record["groups"] = {
-            group: {"users": users, **_records(utilities)} for group, (users, utilities) in groups.items()
-        }
-        record["gap"] = _records(gap)
-        records.append(record)
-    return Results(records, _episodes(shards), _steps(shards))
+        records.append({**record, "privileged": privileged[name], **analysis.record(name)})
+    return Results(records, _episodes(shards), _steps(shards), _authors(analysis), _profiles(analysis))
 
 
-def _records(estimates: Mapping[str, Estimate]) -> dict[str, dict[str, float | None]]:
-    return {name: estimate.record() for name, estimate in estimates.items()}
+def _authors(analysis: Analysis | None) -> pd.DataFrame:
+    import pandas as pd
+
+    return pd.DataFrame({"agent": []}) if analysis is None else analysis.exposure.table(analysis.shards)
 
 
-Estimates = tuple[dict[str, Estimate], dict[str, tuple[int, dict[str, Estimate]]], dict[str, Estimate]]
+def _profiles(analysis: Analysis | None) -> pd.DataFrame:
+    import pandas as pd
 
-
-def _estimates(store: FeedStore, shards: Mapping[str, list[Shard]]) -> dict[str, Estimates]:
-    """By agent: metrics, users and utilities by group, gaps."""
-    if not shards:
-        return {}
-    ids = [shard.user_id for runs in shards.values() for shard in runs]
-    groups = [shard.group for runs in shards.values() for shard in runs]
-    users, first = np.unique(np.concatenate(ids), return_index=True)
-    influencer = np.concatenate(groups)[first] == INFLUENCER
-    resamples = Resamples(len(users))
-    estimates = {}
-    for name, runs in shards.items():
-        panel = Panel(
-            [np.searchsorted(users, run.user_id) for run in runs], [run.metrics for run in runs], influencer, resamples
-        )
-        metrics = {metric: panel.overall(column) for column, metric in enumerate(EPISODE_METRICS)}
-        by_group = {
-            group: (panel.users(group), {m: panel.utility(group, c) for c, m in enumerate(GROUP_METRICS)})
-            for group in GROUPS
-        }
-        gap = {metric: panel.gap(column) for column, metric in enumerate(GROUP_METRICS)}
-        estimates[name] = ({**metrics, **_exposure(store, runs)}, by_group, gap)
-    return estimates
-
-
-def _exposure(store: FeedStore, runs: list[Shard]) -> dict[str, Estimate]:
-    """Over all episodes of a seed: distinct videos, authors and tags, coverage of the pool, Gini of author exposure."""
-    by_seed = np.array([_exposure_of(store, run) for run in runs]).T
-    names = ("distinct_videos", "distinct_authors", "distinct_tags", "coverage", "author_gini")
-    return {
-        name: Estimate(float(values.mean()), values, np.empty(0)) for name, values in zip(names, by_seed, strict=True)
-    }
-
-
-def _exposure_of(store: FeedStore, run: Shard) -> list[float]:
-    author = store.videos["author"]
-    tag_sets = np.unique(store.videos["tag_set"][run.video]).tolist()
-    tags = {tag for number in tag_sets for tag in store.video_tags[number]}
-    plays = np.zeros(len(author))
-    plays[run.video] = run.plays
-    pool_authors = np.unique(author[run.pool])
-    by_author = np.bincount(author[run.video], weights=run.plays, minlength=store.n_authors + 1)[pool_authors]
-    return [
-        len(run.video),
-        int((by_author > 0).sum()),
-        len(tags),
-        coverage(plays[run.pool]),
-        gini(by_author),
+    rows = [
+        {"agent": name, "threshold": float(threshold), "share": own["mean"], "low": own["low"], "high": own["high"]}
+        for name, shares in (analysis.profiles() if analysis else {}).items()
+        for threshold, share in zip(THRESHOLDS, shares, strict=True)
+        for own in [share.record()]
     ]
+    return pd.DataFrame(rows, columns=["agent", "threshold", "share", "low", "high"])
 
 
 def _episodes(shards: Mapping[str, list[Shard]]) -> pd.DataFrame:

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import dataclasses
 import shutil
 from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 
+from svsim.benchmark.analysis import UNPRIVILEGED_RAILS
 from svsim.benchmark.executors import Executor, SerialExecutor
 from svsim.benchmark.results import Results, load_results, make_results
 from svsim.benchmark.shard import STEP_LIMIT, Shard, make_environment, play_shard
@@ -21,6 +24,7 @@ Progress = Callable[[int, int, str], None]
 """Told of shards: how many are done, how many there are, and which one came to an end."""
 
 SHARDS = "shards"
+VALIDATION = "valid"
 
 
 def run(
@@ -71,8 +75,37 @@ def run(
         return results
 
 
-Task = tuple[int, int]
+@dataclass(frozen=True)
+class Task:
+    """A shard to be played.
+
+    Attributes:
+        agent: As typed.
+        seed: Number of the evaluation seed.
+        validation: Whether on the validation split, where the rail that all are compared with is chosen.
+        name: Of its file.
+    """
+
+    agent: str
+    seed: int
+    validation: bool
+    name: str
+
+
 Outcome = dict[Task, Shard | AgentError]
+
+
+def _tasks(spec: BenchmarkSpec) -> list[Task]:
+    """All shards in the order of the results."""
+    tasks = [
+        Task(agent, seed, False, f"{number:03d}-{seed:03d}")
+        for number, agent in enumerate(spec.all_agents)
+        for seed in range(spec.seeds)
+    ]
+    # One rail alone needs no choice, and what is tested on the validation split cannot be chosen there.
+    if set(UNPRIVILEGED_RAILS) <= set(spec.all_agents) and spec.split != VALIDATION:
+        tasks += [Task(agent, 0, True, f"{VALIDATION}-{agent}") for agent in UNPRIVILEGED_RAILS]
+    return tasks
 
 
 def _play(
@@ -83,39 +116,54 @@ def _play(
     keep: Callable[[Task, Shard], None],
     step_limit: float,
 ) -> Outcome:
-    """All shards by (agent, seed): those done already and those played now."""
+    """All shards: those done already and those played now."""
     outcome = dict(done)
-    tasks = [(agent, seed) for agent in range(len(spec.all_agents)) for seed in range(spec.seeds)]
+    tasks = _tasks(spec)
+    if any(task.validation for task in tasks) and not _has_validation(spec):
+        tasks = [task for task in tasks if not task.validation]
     missing = [task for task in tasks if task not in done]
-    arguments = [(spec, spec.all_agents[agent], seed, step_limit) for agent, seed in missing]
+    valid = dataclasses.replace(spec, split=VALIDATION)
+    arguments = [(valid if task.validation else spec, task.agent, task.seed, step_limit) for task in missing]
     for number, result in executor.map(play_shard, arguments):
         task = missing[number]
         outcome[task] = result
         if isinstance(result, Shard):
             keep(task, result)
         if progress is not None:
-            progress(len(outcome), len(tasks), spec.all_agents[task[0]])
+            progress(len(outcome), len(tasks), task.agent)
     return outcome
+
+
+def _has_validation(spec: BenchmarkSpec) -> bool:
+    """Whether the validation split has sessions that can be served."""
+    try:
+        make_environment(dataclasses.replace(spec, split=VALIDATION), 1)
+    except OptionError:
+        return False
+    return True
 
 
 def _gather(spec: BenchmarkSpec, outcome: Outcome) -> Results:
     shards: dict[str, list[Shard]] = {}
     errors: dict[str, str] = {}
-    for number, name in enumerate(spec.all_agents):
-        runs = [outcome[number, seed] for seed in range(spec.seeds)]
-        failures = [result for result in runs if isinstance(result, AgentError)]
-        if failures:
-            errors[name] = str(failures[0])
+    validation: dict[str, Shard] = {}
+    for task, result in sorted(outcome.items(), key=lambda item: item[0].seed):
+        if isinstance(result, AgentError):
+            # The first failure is told.
+            errors.setdefault(task.agent, str(result))
+        elif task.validation:
+            validation[task.agent] = result
         else:
-            shards[name] = [result for result in runs if isinstance(result, Shard)]
-    return make_results(spec, find_store(spec.store), shards, errors)
+            shards.setdefault(task.agent, []).append(result)
+    shards = {name: shards[name] for name in spec.all_agents if name not in errors}
+    return make_results(spec, find_store(spec.store), shards, errors, validation=validation)
 
 
 # --- the folder ------------------------------------------------------------------------------------------------------
 
 
 def _shard_path(folder: Path, task: Task) -> Path:
-    return folder / f"{task[0]:03d}-{task[1]:03d}.npz"
+    return folder / f"{task.name}.npz"
 
 
 def _save(folder: Path, task: Task, shard: Shard) -> None:
@@ -124,9 +172,4 @@ def _save(folder: Path, task: Task, shard: Shard) -> None:
 
 def _saved(spec: BenchmarkSpec, folder: Path) -> Outcome:
     """Shards of an earlier, stopped run. They were written whole, so one that is there is good."""
-    return {
-        (agent, seed): Shard.load(path)
-        for agent in range(len(spec.all_agents))
-        for seed in range(spec.seeds)
-        if (path := _shard_path(folder, (agent, seed))).is_file()
-    }
+    return {task: Shard.load(path) for task in _tasks(spec) if (path := _shard_path(folder, task)).is_file()}

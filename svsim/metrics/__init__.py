@@ -8,11 +8,12 @@ from svsim.metrics.classification import (
     root_mean_square_error,
     user_auc,
 )
-from svsim.metrics.exposure import coverage, gini
+from svsim.metrics.exposure import coverage, gini, tail_share
 from svsim.metrics.ranking import top_gains
-from svsim.metrics.resampling import Resamples
+from svsim.metrics.resampling import RESAMPLES, Resamples
 
 __all__ = [
+    "RESAMPLES",
     "Resamples",
     "auc",
     "calibration_error",
@@ -21,6 +22,7 @@ __all__ = [
     "gini",
     "pairs_in_order",
     "root_mean_square_error",
+    "tail_share",
     "top_gains",
     "user_auc",
 ]

@@ -5,7 +5,10 @@ from __future__ import annotations
 import numpy as np
 import numpy.typing as npt
 
-__all__ = ["coverage", "gini"]
+__all__ = ["HEAD", "coverage", "gini", "tail_share"]
+
+HEAD = 0.2
+"""Share of the items, the most popular ones, that are not the tail."""
 
 
 def gini(exposures: npt.ArrayLike) -> float:
@@ -27,3 +30,17 @@ def coverage(exposures: npt.ArrayLike) -> float:
     """Share of the n items that were exposed at all; 0 for none."""
     values = np.asarray(exposures)
     return float(np.mean(values > 0)) if len(values) else 0.0
+
+
+def tail_share(exposures: npt.ArrayLike, popularity: npt.ArrayLike) -> float:
+    """Share of the exposures that went to the tail: all items but the `HEAD` of the most popular; 0 for no exposure.
+
+    Args:
+        exposures: (n,) counts.
+        popularity: (n,) by which items are ranked, as their exposures in the training log; of equal ones the first counts
+            as more popular.
+    """
+    values = np.asarray(exposures, dtype=np.float64)
+    order = np.argsort(-np.asarray(popularity, dtype=np.float64), kind="stable")
+    total = values.sum()
+    return float(values[order[int(np.ceil(HEAD * len(values))) :]].sum() / total) if total else 0.0
