@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -15,6 +16,7 @@ import pytest
 
 from svsim.benchmark import BenchmarkSpec, ProcessExecutor, load_results, run
 from svsim.benchmark.executors import make_executor
+from svsim.benchmark.results import FILES
 from svsim.benchmark.shard import Shard, episode_plan, play_shard
 from svsim.data import FeedStore
 from svsim.envs import ReplayVectorEnv
@@ -56,7 +58,7 @@ def finished(store: FeedStore, tmp_path_factory: pytest.TempPathFactory) -> Path
 
 
 def test_the_files_of_the_contract(finished: Path, store: FeedStore) -> None:
-    assert set(contents(finished)) == {"spec.json", "results.json", "results.csv", "episodes.parquet", "steps.parquet"}
+    assert set(contents(finished)) == {"spec.json", *FILES}
     records = json.loads((finished / "results.json").read_text())
     assert [record["agent"] for record in records] == list(AGENTS)
     for record in records:
@@ -216,7 +218,7 @@ def test_a_killed_benchmark_goes_on(store: FeedStore, tmp_path: Path, after: int
     settings = {"agents": ("random", "popularity"), "rails": False}
     again = spec(store, **settings)
     run(again, tmp_path / "out", progress=lambda done, whole, name: played.append(done))
-    assert played == list(range(after + 1, 5))
+    assert played == list(range(after + 1, 7)), "two rails of two seeds each, and both on the validation split"
     run(again, tmp_path / "whole")
     assert contents(tmp_path / "out") == contents(tmp_path / "whole")
 
@@ -263,11 +265,33 @@ def test_shards_survive_their_file(store: FeedStore, tmp_path: Path) -> None:
 
 
 def test_damaged_results_are_refused(finished: Path, tmp_path: Path) -> None:
-    with pytest.raises(StoreError, match="expected the results"):
+    with pytest.raises(StoreError, match="expected the folder of a benchmark, found none"):
+        load_results(tmp_path / "nowhere")
+    with pytest.raises(StoreError, match=r"expected the folder of a benchmark, found .*spec\.json"):
         load_results(tmp_path)
-    (tmp_path / "results.json").write_text("[")
-    with pytest.raises(StoreError, match="run it again"):
-        load_results(tmp_path)
+    copy = tmp_path / "copy"
+    shutil.copytree(finished, copy)
+    (copy / "results.json").write_text("[")
+    with pytest.raises(StoreError, match="run the benchmark again"):
+        load_results(copy)
+    shutil.copy(finished / "results.json", copy / "results.json")
+    episodes = (finished / "episodes.parquet").read_bytes()
+    (copy / "episodes.parquet").write_bytes(episodes[: len(episodes) // 2])
+    with pytest.raises(StoreError, match="run the benchmark again"):
+        load_results(copy)
+
+
+def test_results_of_another_version_are_refused(finished: Path, tmp_path: Path, store: FeedStore) -> None:
+    copy = tmp_path / "copy"
+    shutil.copytree(finished, copy)
+    told = json.loads((copy / "spec.json").read_text())
+    (copy / "spec.json").write_text(json.dumps({**told, "version": 99}))
+    with pytest.raises(StoreError, match="expected benchmark results of version 2, found version 99"):
+        load_results(copy)
+    before = contents(copy)
+    with pytest.raises(OutputError, match="version: now 2, there 99"):
+        run(spec(store), copy)
+    assert contents(copy) == before
 
 
 def test_executors_by_name() -> None:
