@@ -1,4 +1,4 @@
-"""Who runs the shards: this process, or a pool of them. The results are the same."""
+"""Shards in a pool of processes on this machine."""
 
 from __future__ import annotations
 
@@ -8,30 +8,13 @@ import signal
 from collections.abc import Callable, Iterator
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from concurrent.futures.process import BrokenProcessPool
-from typing import Any, Protocol, TypeVar
+from typing import Any, TypeVar
 
 from svsim.errors import OptionError, SvsimError
 
-__all__ = ["EXECUTORS", "Executor", "ProcessExecutor", "SerialExecutor", "make_executor"]
+__all__ = ["ProcessExecutor"]
 
 T = TypeVar("T")
-
-
-class Executor(Protocol):
-    """Runs tasks in any order and gives each one's number with its result as soon as it is there."""
-
-    def map(self, function: Callable[..., T], tasks: list[tuple[Any, ...]]) -> Iterator[tuple[int, T]]:
-        """Run `function(*task)` for each task."""
-        ...
-
-
-class SerialExecutor:
-    """One task after another, in this process."""
-
-    def map(self, function: Callable[..., T], tasks: list[tuple[Any, ...]]) -> Iterator[tuple[int, T]]:
-        """Run `function(*task)` for each task, in order."""
-        for number, task in enumerate(tasks):
-            yield number, function(*task)
 
 
 class ProcessExecutor:
@@ -80,19 +63,3 @@ class ProcessExecutor:
 def _leave_interrupts() -> None:
     """Ctrl-C reaches the whole process group, and is the parent's to handle."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
-
-
-EXECUTORS = ("serial", "processes")
-
-
-def make_executor(name: str, workers: int | None = None) -> Executor:
-    """The executor of a name.
-
-    Raises:
-        OptionError: No executor has that name.
-    """
-    if name == "serial":
-        return SerialExecutor()
-    if name == "processes":
-        return ProcessExecutor(workers)
-    raise OptionError(f"expected one of {', '.join(EXECUTORS)}, found {name!r}", where="--executor")
