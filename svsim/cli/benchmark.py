@@ -63,10 +63,15 @@ class Benchmark:
     """Episodes of each agent and seed; by default every session once."""
     seeds: int = 5
     """Evaluation seeds."""
-    executor: Literal["serial", "processes"] = "serial"
-    """Who runs the agents: this process, or a pool of them; the results are the same."""
+    executor: Literal["serial", "processes", "ray"] = "serial"
+    """Who runs the agents: this process, a pool of them, or Ray on one machine or many; the results are the same."""
     workers: int | None = None
-    """Processes of the pool; by default one a core."""
+    """Shards (one agent, one seed) played at a time by a pool or by Ray; by default one a core."""
+    address: str | None = None
+    """Of Ray: a running cluster that this machine belongs to, HOST:PORT or auto; by default RAY_ADDRESS, else a local Ray
+    is started for this run."""
+    ship_store: bool = False
+    """Of Ray: send the store, trained runs and agents' files to machines that do not share a disk with this one."""
     split: Literal["train", "valid", "test"] = "test"
     """Split that the sessions come from."""
     candidates: int = 20
@@ -100,6 +105,8 @@ class Benchmark:
     """Episodes played side by side; an online learner's results depend on it."""
     step_limit: float = 1.0
     """Seconds that an agent may take a step of all environments, on average; a slower one has failed."""
+    details: bool = False
+    """Show the tables of other user groups and of the providers too."""
     json: bool = False
     """Print the records of results.json as one JSON document."""
 
@@ -107,14 +114,15 @@ class Benchmark:
         """Run the benchmark and print its table."""
         from svsim.benchmark import run
         from svsim.benchmark.executors import make_executor
-        from svsim.benchmark.table import render
+        from svsim.benchmark.results import FILES
+        from svsim.report.benchmark import render
 
         spec = self._spec()
         with task_progress() as progress:
             results = run(
                 spec,
                 self.out,
-                executor=make_executor(self.executor, self.workers),
+                executor=make_executor(self.executor, self.workers, address=self.address, ship_store=self.ship_store),
                 progress=lambda done, whole, _: progress("agents × seeds", done, whole),
                 step_limit=self.step_limit,
             )
@@ -122,8 +130,8 @@ class Benchmark:
             print_json(results.records)
         else:
             screen = console()
-            screen.print(render(results))
-            screen.print(f"{self.out}: results.json, results.csv, episodes.parquet, steps.parquet", soft_wrap=True)
+            screen.print(render(results, details=self.details))
+            screen.print(f"{self.out}: spec.json, {', '.join(FILES)}", soft_wrap=True)
         if results.failed:
             raise OptionError("; ".join(results.failed), where="--agents", remedy="the other agents' results were kept")
 

@@ -14,10 +14,10 @@ from svsim.agents import make_agent
 from svsim.agents.registry import ready_agents
 from svsim.benchmark import BenchmarkSpec, ProcessExecutor, Results, run
 from svsim.benchmark.spec import REFUSED
-from svsim.benchmark.table import render
 from svsim.data import FeedStore
 from svsim.envs import FeedVectorEnv
 from svsim.errors import OptionError, RunError
+from svsim.report.benchmark import render
 from svsim.testing import check_agent
 from svsim.world.presets import preset_store
 

@@ -1,0 +1,239 @@
+"""A benchmark's results as tables to read: on a screen, or as Markdown."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from svsim.benchmark.results import Results
+from svsim.names import INFLUENCER, NORMAL
+from svsim.report.tables import number, plain_table, value_and_interval
+
+if TYPE_CHECKING:
+    from rich.console import Group
+
+__all__ = ["Sheet", "conclusion", "markdown", "render", "sheets"]
+
+Record = dict[str, Any]
+DETAILS = ("groups", "providers")
+"""Sheets that are shown on demand."""
+
+
+@dataclass(frozen=True)
+class Sheet:
+    """A table of text.
+
+    Attributes:
+        name: As `engagement`.
+        title: What stands above.
+        columns: Headings.
+        rows: As many cells in each.
+    """
+
+    name: str
+    title: str
+    columns: tuple[str, ...]
+    rows: Sequence[tuple[str, ...]]
+
+
+def sheets(results: Results) -> list[Sheet]:
+    """Engagement, comparison, influencer utility, other groups, providers: a row an agent that did not fail."""
+    good = [record for record in results.records if "error" not in record]
+    if not good:
+        return []
+    made = [_engagement(good), _comparison(good), _influencers(good), _other_groups(good), _providers(good)]
+    return [sheet for sheet in made if sheet.rows]
+
+
+def render(results: Results, *, details: bool = False) -> Group:
+    """Tables with 95 % intervals; then what came out, and what is to be known when reading them.
+
+    Args:
+        results: Of a benchmark.
+        details: Whether other user groups and the providers are shown too.
+    """
+    from rich.console import Group
+
+    parts: list[Any] = []
+    for sheet in sheets(results):
+        if sheet.name in DETAILS and not details:
+            continue
+        table = plain_table(sheet.title, *sheet.columns)
+        for row in sheet.rows:
+            table.add_row(*row)
+        parts.append(table)
+    parts += [f"failed: {record['agent']}: {record['error']}" for record in results.records if "error" in record]
+    parts += [text for text in (conclusion(results), _notes(results)) if text]
+    return Group(*parts)
+
+
+def markdown(sheet: Sheet) -> str:
+    """A sheet as a Markdown table, without its title."""
+    lines = [sheet.columns, ("---",) * len(sheet.columns), *sheet.rows]
+    cells = [[cell.replace("|", r"\|") for cell in line] for line in lines]
+    return "\n".join(f"| {' | '.join(line)} |" for line in cells)
+
+
+# --- sheets ----------------------------------------------------------------------------------------------------------
+
+
+def _engagement(records: list[Record]) -> Sheet:
+    digits = {"wtr": 3, "wtg": 3, "aux": 3, "watch_s": 1, "length": 1}
+    digits |= {"distinct_videos": 0, "distinct_authors": 0, "distinct_tags": 0}
+    rows = [
+        (
+            _name(record),
+            _with_interval(record["metrics"]["reward"]),
+            _with_interval(record["metrics"].get("score")),
+            *(number(record["metrics"][name]["mean"], places) for name, places in digits.items()),
+        )
+        for record in records
+    ]
+    columns = ("agent", "reward [95 %]", "score [95 %]", "WTR", "WTG", "aux", "watch s", "steps", "videos", "authors")
+    return Sheet("engagement", "Engagement: sums over an episode, mean over episodes", (*columns, "tags"), rows)
+
+
+def _comparison(records: list[Record]) -> Sheet:
+    against = next((record["comparison"]["against"] for record in records if "comparison" in record), None)
+    count = next((record["slices"]["count"] for record in records if "slices" in record), 0)
+    rows = [
+        (
+            _name(record),
+            _with_interval(record["slices"]["score"]) if "slices" in record else "–",
+            *_compared(record.get("comparison")),
+            "–" if record.get("behind") is None else _with_interval(record["behind"]),
+            _verdict(record),
+        )
+        for record in records
+        if against is not None
+    ]
+    title = (
+        "Comparison [95 %]: middle half of the scores by slice; paired differences in reward, p by Holm's correction"
+    )
+    columns = ("agent", f"{count} slices", f"to {against}", "p", "P(better)", "to the best", "")
+    return Sheet("comparison", title, columns, rows)
+
+
+def _compared(told: Record | None) -> tuple[str, str, str]:
+    if told is None:
+        return "–", "–", "–"
+    return _with_interval(told), _p(told["adjusted_p"]), _with_interval(told["improvement"])
+
+
+def _verdict(record: Record) -> str:
+    if record["privileged"]:
+        return ""
+    if record["winner"]:
+        return "winner"
+    if record["behind"] is None:
+        return "best"
+    return "" if record["behind"]["better"] is False else "tied"
+
+
+def _influencers(records: list[Record]) -> Sheet:
+    counts = records[0]["groups"]
+    rows = [
+        (
+            _name(record),
+            *(_with_interval(record["groups"][group]["reward"]) for group in (INFLUENCER, NORMAL)),
+            _with_interval(record["gap"]["reward"]),
+            _with_interval(record["gap_within_activity"]["reward"]),
+        )
+        for record in records
+    ]
+    columns = (
+        "agent",
+        f"influencers ({counts[INFLUENCER]['users']:,})",
+        f"normal ({counts[NORMAL]['users']:,})",
+        "gap, normal − influencer",
+        "gap, equally active",
+    )
+    return Sheet("influencers", "Utility: mean over a group's users of their mean reward [95 %]", columns, rows)
+
+
+def _other_groups(records: list[Record]) -> Sheet:
+    groupings = records[0]["groupings"]
+    columns = []
+    for told in groupings.values():
+        levels = list(told["groups"])
+        columns.append(f"{levels[-1]} − {levels[0]}")
+    rows = [
+        (_name(record), *(_with_interval(record["groupings"][name]["gap"]["reward"]) for name in groupings))
+        for record in records
+    ]
+    return Sheet("groups", "Gaps between other groups of users [95 %]", ("agent", *columns), rows)
+
+
+def _providers(records: list[Record]) -> Sheet:
+    measures = {
+        "coverage": "videos served",
+        "author_coverage": "authors served",
+        "author_gini": "Gini of authors",
+        "author_tail_share": "share of the tail",
+    }
+    rows = [
+        (_name(record), *(_with_interval(record["metrics"][name]) for name in measures))
+        for record in records
+        if "author_gini" in record["metrics"]
+    ]
+    return Sheet(
+        "providers", "Providers: shares of the pool, exposure of authors [95 %]", ("agent", *measures.values()), rows
+    )
+
+
+# --- words -----------------------------------------------------------------------------------------------------------
+
+
+def conclusion(results: Results) -> str | None:
+    """Who is best, and from whom it is not told apart; None without agents that play by the rules."""
+    rivals = [record for record in results.records if "error" not in record and not record["privileged"]]
+    best = next((record for record in rivals if record["behind"] is None), None)
+    if best is None:
+        return None
+    if best["winner"]:
+        return f"{_name(best)} wins: it is above every other agent, by paired differences with Holm's correction."
+    ties = [_name(record) for record in rivals if record is not best and record["behind"]["better"] is not False]
+    if not ties:
+        return f"{_name(best)} has no other agent to be compared with."
+    return f"No winner: {_name(best)} is best, and not told apart from {_listed(ties)}."
+
+
+def _listed(names: list[str]) -> str:
+    return names[0] if len(names) == 1 else f"{', '.join(names[:-1])} and {names[-1]}"
+
+
+def _notes(results: Results) -> str | None:
+    records = [record for record in results.records if "error" not in record]
+    if not records:
+        return None
+    first = records[0]
+    served = f"{first['sessions']:,} sessions"
+    if first["skipped_sessions"]:
+        served += f" ({first['skipped_sessions']:,} too short to be served)"
+    notes = f"{first['env']}: {first['episodes']:,} episodes × {first['seeds']} seeds of {served}."
+    notes += " Videos, authors, tags: how many different ones a seed's episodes served."
+    notes += " P(better): of an episode against the same one of the rail. Tied: not told apart from the best."
+    if any(record["privileged"] for record in records):
+        notes += " * privileged: knows what no observation tells."
+    return notes
+
+
+def _name(record: Record) -> str:
+    """The agent as typed, without the folders of its file."""
+    place, query, options = str(record["agent"]).partition("?")
+    name = f"{place.rpartition('/')[2]}{query}{options}"
+    return f"{name} *" if record["privileged"] else name
+
+
+def _with_interval(told: dict[str, Any] | None) -> str:
+    if told is None:
+        return number(None)
+    known = told if told["low"] != told["high"] else {**told, "low": None}
+    return value_and_interval({**known, "value": told["mean"]})
+
+
+def _p(value: float | None) -> str:
+    if value is None:
+        return "–"
+    return "< .001" if value < 0.001 else f"{value:.3f}".lstrip("0")
