@@ -29,6 +29,7 @@ __all__ = [
     "blamed",
     "described",
     "file_hashes",
+    "located",
     "make_agent",
     "parse_agent",
     "ready_agents",
@@ -41,6 +42,8 @@ __all__ = [
 ENTRY_POINTS = "svsim.agents"
 INNER = "of"
 """Option of an agent that wraps another, which it names."""
+RUN = "run"
+"""Option of an agent that acts by a trained run: its folder."""
 
 _BUILT_IN = {
     "random": "svsim.agents.rails:RandomAgent",
@@ -161,8 +164,8 @@ class AgentName:
     def files(self) -> list[Path]:
         """What the agent is made of beside its options: the file of its class, its run's weights, its inner agent's."""
         place = self.target.rpartition(":")[0]
-        run = Path(str(self.options.get("run", "")))
-        weights = sorted(run.glob("*.safetensors")) if "run" in self.options and run.is_dir() else []
+        run = Path(str(self.options.get(RUN, "")))
+        weights = sorted(run.glob("*.safetensors")) if RUN in self.options and run.is_dir() else []
         inner = parse_agent(str(self.options[INNER])).files if INNER in self.options else []
         return [*([Path(place)] if place.endswith(".py") else []), *weights, *inner]
 
@@ -229,6 +232,26 @@ def parse_agent(typed: str) -> AgentName:
         else:
             options[key] = _value(value)
     return AgentName(typed, target, options)
+
+
+def located(typed: str, folder: Path) -> str:
+    """An agent whose runs, and those of the agents inside it, are named relatively to a folder, with their whole paths.
+
+    Args:
+        typed: As `parse_agent` takes it.
+        folder: That relative runs lie in.
+    """
+    name, mark, rest = typed.partition("?")
+    pairs: list[str] = []
+    while rest:
+        pair, _, rest = rest.partition("&")
+        key, equals, value = pair.partition("=")
+        if key == INNER:
+            value, rest = located("&".join(filter(None, [value, rest])), folder), ""
+        elif key == RUN:
+            value = str(folder / value)
+        pairs.append(f"{key}{equals}{value}")
+    return f"{name}{mark}{'&'.join(pairs)}"
 
 
 def _value(text: str) -> Any:

@@ -114,7 +114,7 @@ def play_shard(spec: BenchmarkSpec, name: str, seed: int, step_limit: float = ST
     """
     try:
         with blamed(name, f" in {ENVIRONMENTS[spec.env]}"):
-            agent = make_agent(name, reward_weights=spec.signal_weights)
+            agent = make_agent(spec.agent_of_seed(name, seed), reward_weights=spec.signal_weights)
             if hasattr(agent, "fit"):
                 agent.fit(find_store(spec.store), seed=seed)
         return _Play(spec, name, agent, seed, step_limit).run()

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from svsim._version import __version__
-from svsim.agents.registry import file_hashes, make_agent
+from svsim.agents.registry import file_hashes, located, make_agent
 from svsim.data.store import FeedStore
 from svsim.errors import AgentError, OptionError, RunError
 from svsim.names import RETURN, SIGNALS
@@ -21,7 +21,9 @@ from svsim.response.opening import TRUTH
 from svsim.signals import reward_weights
 from svsim.world.presets import find_store
 
-__all__ = ["ENVIRONMENTS", "RAILS", "REFUSED", "BenchmarkSpec"]
+__all__ = ["ENVIRONMENTS", "FORMAT", "RAILS", "REFUSED", "VERSION", "BenchmarkSpec"]
+
+FORMAT, VERSION = "svsim-benchmark", 2
 
 ENVIRONMENTS = {"replay": "svsim/Replay-v0", "feed": "svsim/Feed-v0"}
 """Environments by their short name."""
@@ -31,6 +33,9 @@ RAILS = {"replay": ("random", "popularity", "logged", "oracle"), "feed": ("rando
 
 REFUSED = {"replay": (), "feed": ("logged",)}
 """Agents that an environment does not take; no log served what a feed serves."""
+
+SEED = "{seed}"
+"""In an agent's name: the number of the evaluation seed, so that each seed has a trained run of its own."""
 
 OF_ENVIRONMENT = {
     "replay": ("session_gap_minutes", "min_videos"),
@@ -46,7 +51,8 @@ class BenchmarkSpec:
     store: str | Path | FeedStore = "small"
     """A store's path, a `FeedStore`, or the name of a synthetic preset."""
     agents: tuple[str, ...] = ()
-    """Agents as typed: name, module:Class or file.py:Class, each with ?key=value&key=value."""
+    """Agents as typed: name, module:Class or file.py:Class, each with ?key=value&key=value; `{seed}` stands for the
+    number of the evaluation seed."""
     env: Literal["replay", "feed"] = "replay"
     """The environment."""
     episodes: int | None = None
@@ -85,6 +91,9 @@ class BenchmarkSpec:
     """Weight of each signal in the reward."""
     num_envs: int = 64
     """Episodes that are played side by side; an online learner's results depend on it."""
+    runs_in: Path | None = None
+    """Folder that runs named relatively lie in, the agents' and `response`; None: the working directory. A place: no part
+    of what is run."""
 
     def __post_init__(self) -> None:
         for name in ("seeds", "num_envs", "episodes"):
@@ -129,7 +138,40 @@ class BenchmarkSpec:
         arguments = {name: getattr(self, name) for name in names}
         if self.horizon is not None or self.env == "feed":
             arguments["horizon"] = self.horizon
+        if "response" in arguments:
+            arguments["response"] = self._responder
         return {**arguments, "reward_weights": dict(self.reward_weights)}
+
+    @property
+    def _responder(self) -> str | None:
+        """`response`, a relative run with its place."""
+        if self.response in (None, TRUTH) or self.runs_in is None:
+            return self.response
+        return str(self.runs_in / str(self.response))
+
+    def agent_of_seed(self, name: str, seed: int) -> str:
+        """An agent as `make_agent` takes it.
+
+        Args:
+            name: As typed; `{seed}` becomes the seed's number, and runs named relatively are looked for in `runs_in`.
+            seed: Number of the evaluation seed.
+        """
+        numbered = name.replace(SEED, str(seed))
+        return numbered if self.runs_in is None else located(numbered, self.runs_in)
+
+    def _seeds_of(self, name: str) -> range:
+        """Seeds that an agent is another one in; one, where it is the same in all."""
+        return range(self.seeds if SEED in name else 1)
+
+    def _file_hashes(self) -> dict[str, dict[str, str]]:
+        """`file_hashes` of the agents as typed; files of an agent that is another one in each seed as `3/file`."""
+        hashes: dict[str, dict[str, str]] = {}
+        for name in self.all_agents:
+            for seed in self._seeds_of(name):
+                for own in file_hashes([self.agent_of_seed(name, seed)]).values():
+                    numbered = {f"{seed}/{file}" if SEED in name else file: found for file, found in own.items()}
+                    hashes.setdefault(name, {}).update(numbered)
+        return hashes
 
     def check_agents(self) -> None:
         """Make every agent once, so that a wrong name or option shows before anything runs.
@@ -140,24 +182,27 @@ class BenchmarkSpec:
             SvsimError: A name, an option or a run is wrong.
         """
         for name in self.all_agents:
-            with contextlib.suppress(AgentError):
-                make_agent(name, reward_weights=self.signal_weights)
+            for seed in self._seeds_of(name):
+                with contextlib.suppress(AgentError):
+                    make_agent(self.agent_of_seed(name, seed), reward_weights=self.signal_weights)
 
     def content(self) -> dict[str, Any]:
         """What `spec.json` says: the settings, the store's fingerprint, files of agents, versions; no times, no places."""
         settings = {item.name: getattr(self, item.name) for item in dataclasses.fields(self) if item.name != "store"}
         settings["agents"] = list(self.all_agents)
         settings["reward_weights"] = dict(self.reward_weights)
-        del settings["rails"]
+        del settings["rails"], settings["runs_in"]
         for other in set(ENVIRONMENTS) - {self.env}:
             for name in OF_ENVIRONMENT[other]:
                 del settings[name]
         if self.env == "feed":
             settings["response"] = self._response_fingerprint()
         return {
+            "format": FORMAT,
+            "version": VERSION,
             **settings,
             "store": find_store(self.store).fingerprint,
-            "agent_files": file_hashes(self.all_agents),
+            "agent_files": self._file_hashes(),
             "versions": {"svsim": __version__, "numpy": metadata.version("numpy")},
         }
 
@@ -167,13 +212,13 @@ class BenchmarkSpec:
         Raises:
             RunError: There is no such run.
         """
-        if self.response in (None, TRUTH):
+        if self._responder in (None, TRUTH):
             return TRUTH
-        weights = sorted(Path(str(self.response)).glob("*.safetensors"))
+        weights = sorted(Path(str(self._responder)).glob("*.safetensors"))
         if not weights:
             raise RunError(
                 "expected a response model, found none",
-                where=str(self.response),
+                where=str(self._responder),
                 remedy="make one with `svsim train response`",
             )
         return hashlib.sha256(b"".join(file.read_bytes() for file in weights)).hexdigest()
