@@ -35,6 +35,15 @@ class Sasrec4sv:
     """At most; by default the preset's."""
     learning_rate: float | None = None
     """By default the preset's."""
+    objective: Literal["mean", "reweight", "group-dro", "cvar"] = "mean"
+    """What losses are added up to: `mean` over queries; `reweight`, groups of users weighed alike; `group-dro`, the worst
+    group; `cvar`, the worst share of the users."""
+    groups: Literal["influencer", "activity", "history", "register", "author"] | None = None
+    """How `reweight` and `group-dro` tell users apart; by default influencers and normal users."""
+    group_step: float | None = None
+    """Step by which `group-dro` moves weight between groups, per unit of loss."""
+    worst_share: float | None = None
+    """Share of the users that `cvar` cares for."""
     threads: int | None = None
     """Of torch; by default torch's own choice. The last bits of the weights depend on it."""
     device: str = "cpu"
@@ -54,16 +63,15 @@ class Sasrec4sv:
         join_processes()
         model, training = preset(self.preset, head=self.head)
         model = dataclasses.replace(model, trunk=self.trunk)
-        training = dataclasses.replace(training, seed=self.seed)
-        if self.epochs is not None:
-            training = dataclasses.replace(training, epochs=self.epochs)
-        if self.learning_rate is not None:
-            training = dataclasses.replace(training, learning_rate=self.learning_rate)
+        names = ("epochs", "learning_rate", "groups", "group_step", "worst_share")
+        named = {name: getattr(self, name) for name in names if getattr(self, name) is not None}
+        training = dataclasses.replace(training, seed=self.seed, objective=self.objective, **named)
         with task_progress() as progress:
             run = train(find_store(self.store), self.out, model, training, progress=progress, device=self.device)
         told = json.loads((run.path / "metrics.json").read_text())
+        made = (self.preset, *model.heads, *(() if self.objective == "mean" else (f"objective {self.objective}",)))
         console().print(
-            f"{self.out}: SASRec4SV ({self.preset}, {', '.join(model.heads)}), {run.manifest['parameters']:,} parameters;"
+            f"{self.out}: SASRec4SV ({', '.join(made)}), {run.manifest['parameters']:,} parameters;"
             f" best epoch {told['epoch']:.0f}, validation loss {told['valid_loss']:.4f}",
             soft_wrap=True,
         )

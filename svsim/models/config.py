@@ -3,15 +3,25 @@
 from __future__ import annotations
 
 import dataclasses
+import math
 from dataclasses import dataclass
 from typing import Any, Literal
 
+from svsim.data.groups import GROUPINGS
 from svsim.errors import OptionError, UnknownNameError
 
-__all__ = ["HEADS", "PRESETS", "ModelConfig", "TrainingConfig", "preset"]
+__all__ = ["HEADS", "OPTIONS_OF", "PRESETS", "ModelConfig", "Objective", "TrainingConfig", "preset"]
 
 HEADS = ("wtr", "binary", "wtg", "feedback", "watch")
 """Heads by name; the head option `multi` means all of them."""
+Objective = Literal["mean", "reweight", "group-dro", "cvar"]
+OPTIONS_OF: dict[str, tuple[str, ...]] = {
+    "mean": (),
+    "reweight": ("groups",),
+    "group-dro": ("groups", "group_step"),
+    "cvar": ("worst_share",),
+}
+"""Options that an objective reads, by its name."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -97,6 +107,15 @@ class TrainingConfig:
     """Of weights, order and dropout."""
     average: float = 0.998
     """Decay of an exponential mean of the weights that is validated and kept; 0 for none."""
+    objective: Objective = "mean"
+    """What losses are added up to: the mean over queries; groups of users weighed alike; the worst group; the worst users.
+    Early stopping goes by the same."""
+    groups: str = "influencer"
+    """Of `svsim.data.groups.GROUPINGS`, for `reweight` and `group-dro`."""
+    group_step: float = 0.01
+    """η of `group-dro`: a group whose loss is 1 above another's gains on it by the factor exp(η) a step."""
+    worst_share: float = 0.3
+    """α of `cvar`: share of the users, the worst served, that count."""
 
     def __post_init__(self) -> None:
         for name in ("epochs", "batch_events"):
@@ -107,6 +126,44 @@ class TrainingConfig:
             raise OptionError(f"expected a number above 0, found {self.learning_rate}", where="learning_rate")
         if not 0 <= self.average < 1:
             raise OptionError(f"expected a number in [0, 1), found {self.average}", where="average")
+        self._check_objective()
+
+    def _check_objective(self) -> None:
+        if self.objective not in OPTIONS_OF:
+            raise OptionError(
+                f"expected an objective of {', '.join(OPTIONS_OF)}, found {self.objective!r}", where="objective"
+            )
+        for name in self._unread():
+            if getattr(self, name) != getattr(TrainingConfig, name):
+                readers = " or ".join(reader for reader, read in OPTIONS_OF.items() if name in read)
+                raise OptionError(
+                    f"expected it with the objective {readers} alone, found it with {self.objective}",
+                    where=name,
+                    remedy="leave it out, or name that objective",
+                )
+        if self.groups not in GROUPINGS:
+            raise UnknownNameError(
+                f"expected a grouping of {', '.join(GROUPINGS)}, found {self.groups!r}", where="groups"
+            )
+        if not 0 < self.group_step < math.inf:
+            raise OptionError(f"expected a number above 0, found {self.group_step}", where="group_step")
+        if not 0 < self.worst_share <= 1:
+            raise OptionError(f"expected a share in (0, 1], found {self.worst_share}", where="worst_share")
+
+    def _unread(self) -> list[str]:
+        """Options that other objectives read and this one does not."""
+        return sorted({name for read in OPTIONS_OF.values() for name in read} - set(OPTIONS_OF[self.objective]))
+
+    def as_dict(self) -> dict[str, Any]:
+        """For a JSON file.
+
+        Options that the objective does not read are left out, and so is the objective `mean`: a run of before there was a
+        choice is the same run.
+        """
+        told = dataclasses.asdict(self)
+        for name in (*self._unread(), *(("objective",) if self.objective == "mean" else ())):
+            del told[name]
+        return told
 
 
 PRESETS: dict[str, tuple[ModelConfig, TrainingConfig]] = {

@@ -11,7 +11,7 @@ from svsim.models.watch import watch_bin
 from svsim.models.windows import Batch, Material
 from svsim.names import FLAGS
 
-__all__ = ["LARGEST_RATIO", "WEIGHTS", "losses"]
+__all__ = ["LARGEST_RATIO", "WEIGHTS", "add_heads", "losses", "query_losses"]
 
 LARGEST_RATIO = 5.0
 """Watch ratios above it count as it."""
@@ -22,8 +22,24 @@ _RELEVANT = FEEDBACK_INPUTS.index("wtg")
 _FLAGS = [FEEDBACK_INPUTS.index(name) for name in FLAGS]
 
 
-def losses(outputs: dict[str, Tensor], batch: Batch, material: Material) -> dict[str, Tensor]:
-    """Losses by head: sums over this part's queries, over the number of queries of the whole batch.
+def losses(each: dict[str, Tensor], batch: Batch) -> dict[str, Tensor]:
+    """Losses by head and, as `loss`, together: sums over this part's queries, over the number of queries of the whole batch.
+
+    Args:
+        each: Of `query_losses`.
+        batch: Whose.
+    """
+    found = {name: value.sum() / max(batch.total, 1) for name, value in each.items()}
+    return {**found, "loss": add_heads(found)}
+
+
+def add_heads(found: dict[str, Tensor]) -> Tensor:
+    """Losses of several heads as one, by `WEIGHTS`: of the same shape as each head's."""
+    return torch.stack([WEIGHTS[name] * value for name, value in found.items()]).sum(dim=0)
+
+
+def query_losses(outputs: dict[str, Tensor], batch: Batch, material: Material) -> dict[str, Tensor]:
+    """Losses by head: (n,) of each of this part's queries, in the order of `batch.rows[batch.asked]`.
 
     Videos without a duration have no watch ratio and no gain: they count for the feedback alone.
     """
@@ -50,5 +66,5 @@ def losses(outputs: dict[str, Tensor], batch: Batch, material: Material) -> dict
             each = binary_cross_entropy_with_logits(given, flags, reduction="none").sum(dim=-1)
         else:
             each = cross_entropy(given, watch_bin(ratio), reduction="none") * timed
-        found[name] = each.sum() / max(batch.total, 1)
+        found[name] = each
     return found

@@ -8,7 +8,6 @@ import json
 import math
 import time
 from collections.abc import Callable
-from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -32,8 +31,9 @@ from svsim.models.checkpoints import (
 from svsim.models.config import ModelConfig, TrainingConfig
 from svsim.models.embedding import Table
 from svsim.models.inputs import Inputs
-from svsim.models.losses import WEIGHTS, losses
+from svsim.models.losses import add_heads, losses, query_losses
 from svsim.models.network import SASRec4SV
+from svsim.models.objectives import make_objective
 from svsim.models.parallel import Processes
 from svsim.models.windows import Batch, Material, batches, count_batches, make_windows
 from svsim.randomness import keyed_hash
@@ -69,7 +69,7 @@ def train(
         device: Of torch.
 
     Raises:
-        OptionError: The store has no validation rows.
+        OptionError: The store has no validation rows, or training rows of one group where groups are told apart.
         OutputError: The folder holds something else.
         TrainingError: The loss is not finite.
     """
@@ -97,6 +97,7 @@ class Trainer:
             raise OptionError(
                 "expected validation rows, found none", where=str(store.path), remedy="prepare with --split"
             )
+        self.objective = make_objective(training, store)
 
     # --- set-up -------------------------------------------------------------------------------------------------------
 
@@ -130,7 +131,7 @@ class Trainer:
         return False
 
     def _manifest(self) -> dict[str, Any]:
-        return {"model": self.config.as_dict(), "training": asdict(self.training), "store": self.store.fingerprint}
+        return {"model": self.config.as_dict(), "training": self.training.as_dict(), "store": self.store.fingerprint}
 
     def _set_up(self) -> None:
         self.tell("features", 0, None)
@@ -214,6 +215,8 @@ class Trainer:
         kept = _copies(self.network) if self.mean is not None else {}
         _put(self.network, self.mean)
         told.update({f"valid_{name}": value for name, value in self.validate().items()})
+        if self.objective is not None:
+            told.update({_column("share", name): value for name, value in self.objective.shares.items()})
         better = told["valid_loss"] < self.best
         if better:
             self.best, self.worse = told["valid_loss"], 0
@@ -234,27 +237,51 @@ class Trainer:
         self._save_state()
 
     def validate(self) -> dict[str, float]:
-        """Losses on the validation split."""
+        """Losses on the validation split: by head, and as `loss` what the objective is judged by.
+
+        With an objective other than the mean, `mean` is the plain mean, and groups have their own.
+        """
         self.network.eval()
         sums: dict[str, float] = {}
+        kept: list[tuple[Tensor, Tensor]] = []
         total = 0
         with torch.no_grad():
             for batch in batches(self.material, self.valid, "valid", "running", places=2 * self.places):
-                found = self._losses(batch)
-                for name, value in found.items():
+                each = self._query_losses(batch)
+                for name, value in losses(each, batch).items():
                     sums[name] = sums.get(name, 0.0) + float(value) * batch.total
+                if self.objective is not None:
+                    kept.append((add_heads(each).cpu(), self._users(batch)))
                 total += batch.total
-        return {name: value / max(total, 1) for name, value in sums.items()}
+        found = {name: value / max(total, 1) for name, value in sums.items()}
+        if self.objective is None:
+            return found
+        loss, user = (torch.cat(parts) for parts in zip(*kept, strict=True))
+        groups = {_column("loss", name): value for name, value in self.objective.by_group(loss, user).items()}
+        return {**found, "mean": found["loss"], "loss": self.objective.criterion(loss, user), **groups}
 
-    def _losses(self, batch: Batch) -> dict[str, Tensor]:
+    def _query_losses(self, batch: Batch) -> dict[str, Tensor]:
         half = self.device.type == "cuda"
         with torch.autocast(self.device.type, dtype=torch.bfloat16, enabled=half):
             outputs = self.network(
                 _to(batch.history, self.device), _to(batch.queries, self.device), batch.visible.to(self.device)
             )
-        found = losses(outputs, batch, self.material)
-        found["loss"] = torch.stack([WEIGHTS[name] * value for name, value in found.items()]).sum()
-        return found
+        return query_losses(outputs, batch, self.material)
+
+    def _users(self, batch: Batch) -> Tensor:
+        """(n,) dense users of a part's queries."""
+        rows = batch.rows[batch.asked]
+        return torch.from_numpy(np.asarray(self.store.events["user"][rows]).astype(np.int64))
+
+    def _losses(self, batch: Batch) -> dict[str, Tensor]:
+        """Losses to learn from, of this process's part of a batch."""
+        each = self._query_losses(batch)
+        found = losses(each, batch)
+        if self.objective is None:
+            return found
+        loss = add_heads(each)
+        weights = self.objective.weigh(loss, self._users(batch), batch.total, self.processes.sum_rows)
+        return {**found, "mean": found["loss"], "loss": (weights * loss).sum()}
 
     def _learn(self, batch: Batch) -> dict[str, float]:
         """One step of the optimiser."""
@@ -311,6 +338,7 @@ class Trainer:
             "history": self.history,
             "counters": [self.epoch, self.step, self.total_steps, self.worse],
             "best": self.best,
+            "objective": self.objective.state() if self.objective is not None else {},
         }
         content = io.BytesIO()
         torch.save(state, content)
@@ -330,6 +358,8 @@ class Trainer:
             self.mean, self.sums, self.history = state["mean"], state["sums"], state["history"]
             self.epoch, self.step, self.total_steps, self.worse = state["counters"]
             self.best = state["best"]
+            if self.objective is not None:
+                self.objective.restore(state["objective"])
         except Exception as error:
             raise RunError(
                 f"expected the state of an interrupted run, found {type(error).__name__}: {str(error).splitlines()[0]}",
@@ -359,6 +389,11 @@ def _groups(network: SASRec4SV, training: TrainingConfig) -> list[dict[str, Any]
         {"params": decayed, "weight_decay": training.weight_decay, "lr": training.learning_rate},
         {"params": free, "weight_decay": 0.0, "lr": training.learning_rate},
     ]
+
+
+def _column(kind: str, level: str) -> str:
+    """A group's column: TensorBoard wants no spaces."""
+    return f"{kind}_{level}".replace(" ", "_")
 
 
 def _copies(network: SASRec4SV) -> dict[str, Tensor]:

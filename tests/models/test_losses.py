@@ -9,7 +9,7 @@ import torch
 from svsim.data import FeedStore
 from svsim.models.config import ModelConfig
 from svsim.models.inputs import Inputs
-from svsim.models.losses import losses
+from svsim.models.losses import losses, query_losses
 from svsim.models.network import OUTPUTS
 from svsim.models.windows import Batch, Material, batches, make_windows
 from svsim.names import FLAGS, LOG_COLUMN_OF
@@ -34,18 +34,22 @@ def outputs(batch: Batch, seed: int = 0) -> dict[str, torch.Tensor]:
     return {name: torch.randn(*shape, size) if size > 1 else torch.randn(shape) for name, size in OUTPUTS.items()}
 
 
+def means(raw: dict[str, torch.Tensor], batch: Batch, material: Material) -> dict[str, torch.Tensor]:
+    return losses(query_losses(raw, batch, material), batch)
+
+
 def test_padding_does_not_count(material: Material, batch: Batch) -> None:
     raw = outputs(batch)
-    found = losses(raw, batch, material)
+    found = means(raw, batch, material)
     padding = torch.from_numpy(~batch.asked)
     other = {name: values.clone() for name, values in raw.items()}
     for values in other.values():
         values[padding] = 1e6
-    for name, value in losses(other, batch, material).items():
+    for name, value in means(other, batch, material).items():
         assert torch.equal(value, found[name]), name
     for values in raw.values():
         values.requires_grad_()
-    torch.stack(list(losses(raw, batch, material).values())).sum().backward()
+    torch.stack(list(means(raw, batch, material).values())).sum().backward()
     for name, values in raw.items():
         assert values.grad is not None
         assert not values.grad[padding].any(), name
@@ -54,7 +58,7 @@ def test_padding_does_not_count(material: Material, batch: Batch) -> None:
 
 def test_by_hand(material: Material, batch: Batch) -> None:
     raw = outputs(batch)
-    found = losses(raw, batch, material)
+    found = means(raw, batch, material)
     rows, asked = batch.rows[batch.asked], torch.from_numpy(batch.asked)
     events = material.store.events
     ratio = np.minimum(events["play_time_ms"][rows] / events["duration_ms"][rows], 5)
@@ -77,9 +81,9 @@ def test_a_process_part_is_weighed_by_the_whole_batch(material: Material) -> Non
     parts = [next(iter(batches(material, windows, "test", "running", places=900, part=(rank, 2)))) for rank in (0, 1)]
     raw = outputs(whole)
     split = [{name: values[rank::2] for name, values in raw.items()} for rank in (0, 1)]
-    for name, value in losses(raw, whole, material).items():
+    for name, value in means(raw, whole, material).items():
         width = parts[0].rows.shape[1], parts[1].rows.shape[1]
         total = sum(
-            float(losses({n: v[:, : width[i]] for n, v in split[i].items()}, parts[i], material)[name]) for i in (0, 1)
+            float(means({n: v[:, : width[i]] for n, v in split[i].items()}, parts[i], material)[name]) for i in (0, 1)
         )
         assert total == pytest.approx(float(value), rel=1e-5)
