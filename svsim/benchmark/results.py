@@ -113,7 +113,7 @@ def _check_version(folder: Path) -> None:
     except (OSError, ValueError, AttributeError) as error:
         raise StoreError(f"expected the folder of a benchmark, found {error}", where=where) from error
     if (form, version) != (FORMAT, VERSION):
-        found = f"version {version}" if form == FORMAT else f"format {form!r}"
+        found = f"version {version}" if form == FORMAT else f"the form {form or 'of an earlier svsim'}"
         raise StoreError(
             f"expected benchmark results of version {VERSION}, found {found}",
             where=where,

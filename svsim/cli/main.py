@@ -16,6 +16,7 @@ from tyro.conf import OmitArgPrefixes, OmitSubcommandPrefixes, subcommand
 from svsim._version import __version__
 from svsim.cli.agents import Agents
 from svsim.cli.benchmark import Benchmark
+from svsim.cli.benchmark_compare import CompareBenchmarks
 from svsim.cli.data_describe import Describe
 from svsim.cli.data_download import Download
 from svsim.cli.data_export import Export
@@ -33,6 +34,8 @@ from svsim.errors import CheckFailed, SvsimError
 
 __all__ = ["main"]
 
+COMPARE = "benchmark-compare"
+"""`svsim benchmark compare` as it is parsed: a command with options of its own cannot have commands below it too."""
 DONE, AT_FAULT, CHECK_FAILED, INTERRUPTED, PIPE_CLOSED = 0, 2, 3, 130, 141
 
 
@@ -87,6 +90,7 @@ Command = (
     | Annotated[Train, subcommand("train")]
     | Annotated[Evaluate, subcommand("evaluate")]
     | Annotated[Benchmark, subcommand("benchmark")]
+    | Annotated[CompareBenchmarks, subcommand(COMPARE)]
     | Annotated[Ope, subcommand("ope")]
     | Annotated[Agents, subcommand("agents")]
     | Annotated[Envs, subcommand("envs")]
@@ -133,8 +137,10 @@ class _UsageError(SvsimError, ValueError):
 
 def _parse(
     arguments: Sequence[str],
-) -> Demo | Data | WorldCommands | Train | Evaluate | Benchmark | Ope | Agents | Envs:
+) -> Demo | Data | WorldCommands | Train | Evaluate | Benchmark | CompareBenchmarks | Ope | Agents | Envs:
     """Parse by tyro, whose boxes become one line."""
+    if list(arguments[:2]) == ["benchmark", "compare"]:
+        arguments = [COMPARE, *arguments[2:]]
     errors = io.StringIO()
     try:
         with contextlib.redirect_stderr(errors):

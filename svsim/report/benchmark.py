@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from svsim.benchmark.compare import BenchmarkComparison
 from svsim.benchmark.results import Results
 from svsim.names import INFLUENCER, NORMAL
 from svsim.report.tables import number, plain_table, value_and_interval
@@ -13,7 +14,7 @@ from svsim.report.tables import number, plain_table, value_and_interval
 if TYPE_CHECKING:
     from rich.console import Group
 
-__all__ = ["Sheet", "conclusion", "markdown", "render", "sheets"]
+__all__ = ["Sheet", "comparison_table", "conclusion", "markdown", "render", "sheets"]
 
 Record = dict[str, Any]
 DETAILS = ("groups", "providers")
@@ -73,6 +74,45 @@ def markdown(sheet: Sheet) -> str:
     lines = [sheet.columns, ("---",) * len(sheet.columns), *sheet.rows]
     cells = [[cell.replace("|", r"\|") for cell in line] for line in lines]
     return "\n".join(f"| {' | '.join(line)} |" for line in cells)
+
+
+def comparison_table(found: BenchmarkComparison, name: str, first: str, second: str) -> Group:
+    """Two benchmarks side by side; then what differs between them.
+
+    Args:
+        found: The comparison.
+        name: Of the benchmark in its suite, or nothing.
+        first: What the first one goes by.
+        second: The second one.
+    """
+    from rich.console import Group
+
+    title = f"{f'{name}: ' if name else ''}reward in {first} and {second} [95 %], p by Holm"
+    table = plain_table(title, "agent", "first", "second", "second − first", "p", "")
+    for record in found.records:
+        if "error" in record:
+            table.add_row(record["agent"], "–", "–", "–", "–", "failed")
+            continue
+        difference = record["difference"]
+        word = {True: "better", False: "worse", None: "no difference told"}[difference["better"]]
+        table.add_row(
+            record["agent"],
+            *(_with_interval(record[which]) for which in ("first", "second")),
+            _with_interval(difference),
+            _p(difference["adjusted_p"]),
+            word if record["paired"] else f"{word}, unpaired",
+        )
+    parts: list[Any] = [table]
+    parts += [f"failed: {record['agent']}: {record['error']}" for record in found.records if "error" in record]
+    if any(not record.get("paired", True) for record in found.records):
+        parts.append("Unpaired: no seed and session in common, so both count as independent.")
+    for which, names in (("first", found.only_first), ("second", found.only_second)):
+        if names:
+            parts.append(f"Only in the {which}: {', '.join(names)}.")
+    parts += [
+        f"{setting}: {one} in the first, {other} in the second." for setting, (one, other) in found.settings.items()
+    ]
+    return Group(*parts)
 
 
 # --- sheets ----------------------------------------------------------------------------------------------------------
