@@ -18,7 +18,7 @@ from svsim._version import __version__
 from svsim.agents.sb3.networks import MaskableSlotPolicy, SlotDQNPolicy, SlotExtractor, SlotPolicy
 from svsim.data.atomic import write_file
 from svsim.data.features import candidate_feature_names
-from svsim.data.run_folder import CONFIG
+from svsim.data.run_folder import CONFIG, beside
 from svsim.data.store import FeedStore
 from svsim.envs.sb3 import Flattening
 from svsim.envs.spaces import observation_space
@@ -89,8 +89,10 @@ def policy_class(algo: str, policy: str) -> type[Any]:
     return found
 
 
-def policy_options(training: Mapping[str, Any], layout: Layout, store: FeedStore | None) -> dict[str, Any]:
-    """Arguments of a policy's class."""
+def policy_options(
+    training: Mapping[str, Any], layout: Layout, store: FeedStore | None, folder: Path = Path()
+) -> dict[str, Any]:
+    """Arguments of a policy's class; a trunk is looked for beside the run's own folder first."""
     if training["policy"] == "flat":
         return {}
     options: dict[str, Any] = {"slots": layout.slots, "history": layout.history, "width": training["width"]}
@@ -98,7 +100,7 @@ def policy_options(training: Mapping[str, Any], layout: Layout, store: FeedStore
         return {"features_extractor_class": SlotExtractor, "features_extractor_kwargs": options}
     from svsim.agents.sb3.trunk import TrunkExtractor
 
-    options |= {"run": training["trunk"], "store": store}
+    options |= {"run": beside(folder, training["trunk"]), "store": store}
     return {"features_extractor_class": TrunkExtractor, "features_extractor_kwargs": options}
 
 
@@ -161,7 +163,10 @@ def load_policy(folder: Path, store: FeedStore) -> SB3Run:
         )
         flatten = Flattening(space, training["policy"] == "trunk")
         policy = policy_class(training["algo"], training["policy"])(
-            flatten.space, spaces.Discrete(layout.slots), lambda _: 0.0, **policy_options(training, layout, store)
+            flatten.space,
+            spaces.Discrete(layout.slots),
+            lambda _: 0.0,
+            **policy_options(training, layout, store, folder),
         )
         policy.load_state_dict(load_tensors((folder / WEIGHTS).read_bytes()))
     except FileNotFoundError as error:

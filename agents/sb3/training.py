@@ -28,7 +28,7 @@ from svsim.agents.sb3.runs import (
     write_config,
 )
 from svsim.data.atomic import as_output_error, locked, write_file
-from svsim.data.run_folder import CONFIG, FINISHED, history_csv, is_finished
+from svsim.data.run_folder import CONFIG, FINISHED, beside, history_csv, is_finished
 from svsim.data.store import FeedStore
 from svsim.envs.batch import BatchEnv
 from svsim.envs.sb3 import FeedVecEnv
@@ -62,7 +62,8 @@ def train_sb3(
         store: Its training and validation splits.
         out: Folder of the run.
         training: Algorithm, policy, hyperparameters.
-        arguments: The environment's, without store and split.
+        arguments: The environment's, without store and split; a run that is named as `response` is looked for beside
+            `out` first, as a trunk is.
         env: Its id: Replay-v0, or Feed-v0 with slots and no slates.
         progress: Told of steps.
 
@@ -76,13 +77,16 @@ def train_sb3(
         TrainingError: The policy's outputs are no numbers any more.
     """
     out = Path(out)
+    placed = dict(arguments)
+    if isinstance(placed.get("response"), str):
+        placed["response"] = beside(out, placed["response"])
     made = {
         split: gym.make_vec(
             env,
             num_envs=rows,
             vectorization_mode="vector_entry_point",
             store=store,
-            **{**arguments, "split": split},
+            **{**placed, "split": split},
         ).unwrapped
         for split, rows in (("train", training.num_envs), ("valid", 64))
     }
@@ -141,7 +145,7 @@ def learn(
         model = CLASSES[training.algo](
             policy_class(training.algo, training.policy),
             face,
-            policy_kwargs=policy_options(training.as_dict(), layout, store),
+            policy_kwargs=policy_options(training.as_dict(), layout, store, out),
             seed=training.seed,
             device="cpu",
             tensorboard_log=str(out / "tensorboard"),

@@ -4,14 +4,18 @@ from __future__ import annotations
 
 import dataclasses
 import shutil
+import zipfile
+import zlib
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
+import numpy as np
+
 from svsim.benchmark.analysis import UNPRIVILEGED_RAILS
 from svsim.benchmark.executors import Executor, SerialExecutor
 from svsim.benchmark.results import Results, load_results, make_results
-from svsim.benchmark.shard import STEP_LIMIT, Shard, make_environment, play_shard
+from svsim.benchmark.shard import STEP_LIMIT, Shard, episode_plan, make_environment, play_shard
 from svsim.benchmark.spec import BenchmarkSpec
 from svsim.data.atomic import write_file
 from svsim.data.result_folder import claimed
@@ -150,7 +154,7 @@ def _gather(spec: BenchmarkSpec, outcome: Outcome) -> Results:
     for task, result in sorted(outcome.items(), key=lambda item: item[0].seed):
         if isinstance(result, AgentError):
             # The first failure is told.
-            errors.setdefault(task.agent, str(result))
+            errors.setdefault(task.agent, spec.without_place(str(result)))
         elif task.validation:
             validation[task.agent] = result
         else:
@@ -171,5 +175,14 @@ def _save(folder: Path, task: Task, shard: Shard) -> None:
 
 
 def _saved(spec: BenchmarkSpec, folder: Path) -> Outcome:
-    """Shards of an earlier, stopped run. They were written whole, so one that is there is good."""
-    return {task: Shard.load(path) for task in _tasks(spec) if (path := _shard_path(folder, task)).is_file()}
+    """Shards of an earlier, stopped run; one that cannot be read, or is of other episodes, is played again."""
+    found = ((task, _loaded(spec, task, _shard_path(folder, task))) for task in _tasks(spec))
+    return {task: shard for task, shard in found if shard is not None}
+
+
+def _loaded(spec: BenchmarkSpec, task: Task, path: Path) -> Shard | None:
+    try:
+        shard = Shard.load(path)
+        return shard if np.array_equal(shard.key, episode_plan(shard.sessions, spec.episodes, task.seed)) else None
+    except (OSError, EOFError, KeyError, ValueError, TypeError, ZeroDivisionError, zipfile.BadZipFile, zlib.error):
+        return None

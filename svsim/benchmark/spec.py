@@ -159,6 +159,10 @@ class BenchmarkSpec:
         numbered = name.replace(SEED, str(seed))
         return numbered if self.runs_in is None else located(numbered, self.runs_in)
 
+    def without_place(self, text: str) -> str:
+        """A message without the folder `runs_in`: results hold no places."""
+        return text if self.runs_in is None else text.replace(f"{self.runs_in}/", "")
+
     def _seeds_of(self, name: str) -> range:
         """Seeds that an agent is another one in; one, where it is the same in all."""
         return range(self.seeds if SEED in name else 1)

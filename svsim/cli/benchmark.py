@@ -48,6 +48,11 @@ class Benchmark:
 
     out: Path
     """Folder of the results."""
+    suite: str | None = None
+    """A benchmark suite: quick, full, paper, or a .toml file. It fixes stores, agents, seeds and the environments' options,
+    and trains what it needs into the folder of the results."""
+    stores: str | None = None
+    """Of a suite: stores that it asks for, as NAME=STORE with commas between them."""
     store: str = "small"
     """A store, or the name of a synthetic preset."""
     env: Literal["replay", "feed"] = "replay"
@@ -117,12 +122,28 @@ class Benchmark:
         from svsim.benchmark.results import FILES
         from svsim.report.benchmark import render
 
+        executor = make_executor(self.executor, self.workers, address=self.address, ship_store=self.ship_store)
+        if self.suite is not None:
+            from svsim.cli.suite import bound_stores, run_suite
+
+            run_suite(
+                self.suite,
+                self.out,
+                stores=bound_stores(self.stores),
+                executor=executor,
+                step_limit=self.step_limit,
+                details=self.details,
+                as_json=self.json,
+            )
+            return
+        if self.stores is not None:
+            raise OptionError("expected it with --suite alone", where="--stores", remedy="name --store")
         spec = self._spec()
         with task_progress() as progress:
             results = run(
                 spec,
                 self.out,
-                executor=make_executor(self.executor, self.workers, address=self.address, ship_store=self.ship_store),
+                executor=executor,
                 progress=lambda done, whole, _: progress("agents × seeds", done, whole),
                 step_limit=self.step_limit,
             )

@@ -26,6 +26,7 @@ from svsim.cli.demo import Demo
 from svsim.cli.envs import Envs
 from svsim.cli.evaluate import Evaluate
 from svsim.cli.ope import Ope
+from svsim.cli.suite import refuse_beside
 from svsim.cli.train import Sasrec4sv, ShowRun
 from svsim.cli.train_response import Response
 from svsim.cli.train_sb3 import Sb3
@@ -112,6 +113,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return DONE
     try:
         command = _parse(arguments)
+        if isinstance(command, Benchmark) and command.suite is not None:
+            refuse_beside(arguments)
         command.run()
         sys.stdout.flush()
     except SvsimError as error:

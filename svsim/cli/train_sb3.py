@@ -6,10 +6,13 @@ import dataclasses
 import json
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 from svsim.cli.benchmark import SessionGap
 from svsim.cli.output import console, task_progress
+
+if TYPE_CHECKING:
+    from svsim.agents.sb3.config import SB3Training
 
 __all__ = ["Sb3"]
 
@@ -74,21 +77,13 @@ class Sb3:
         """Train and say how it ended."""
         import torch
 
-        from svsim.agents.sb3.config import preset
         from svsim.agents.sb3.training import train_sb3
         from svsim.benchmark.spec import ENVIRONMENTS
         from svsim.world import find_store
 
         if self.threads:
             torch.set_num_threads(self.threads)
-        changes: dict[str, Any] = {
-            "policy": self.policy,
-            "seed": self.seed,
-            "trunk": None if self.trunk is None else str(self.trunk),
-            **{name: getattr(self, name) for name in ("timesteps", "num_envs") if getattr(self, name) is not None},
-        }
-        training = dataclasses.replace(preset(self.env, self.algo), **changes)
-        arguments = self._environment()
+        training, arguments = self._training(), self._environment()
         store = find_store(self.store)
         with task_progress() as progress:
             train_sb3(store, self.out, training, arguments, env=ENVIRONMENTS[self.env], progress=progress)
@@ -98,6 +93,26 @@ class Sb3:
             f" mean reward of a validation episode {told['valid_reward']:.4f}",
             soft_wrap=True,
         )
+
+    def check(self) -> None:
+        """Refuse options that cannot be, before anything is trained.
+
+        Raises:
+            SvsimError: There is one.
+        """
+        self._training()
+        self._environment()
+
+    def _training(self) -> SB3Training:
+        from svsim.agents.sb3.config import preset
+
+        changes: dict[str, Any] = {
+            "policy": self.policy,
+            "seed": self.seed,
+            "trunk": None if self.trunk is None else str(self.trunk),
+            **{name: getattr(self, name) for name in ("timesteps", "num_envs") if getattr(self, name) is not None},
+        }
+        return dataclasses.replace(preset(self.env, self.algo), **changes)
 
     def _environment(self) -> dict[str, Any]:
         """The environment's arguments, but for store and split; checked as those of a benchmark."""

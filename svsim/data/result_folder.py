@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import json
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -17,13 +17,14 @@ SPEC = "spec.json"
 
 
 @contextlib.contextmanager
-def claimed(folder: Path, spec: bytes, what: str) -> Iterator[None]:
+def claimed(folder: Path, spec: bytes, what: str, *, beside: Collection[str] = ()) -> Iterator[None]:
     """Make a folder this specification's, and this process's as long as it runs.
 
     Args:
         folder: Made if it is not there.
         spec: A JSON object; written as `spec.json`, or compared with the one that is there.
         what: As `a benchmark`, for messages.
+        beside: What may lie there already.
 
     Raises:
         OutputError: The folder holds something else, or results of other arguments, or the disk refuses.
@@ -32,14 +33,15 @@ def claimed(folder: Path, spec: bytes, what: str) -> Iterator[None]:
     with as_output_error(folder):
         folder.mkdir(parents=True, exist_ok=True)
         with locked(folder):
-            _check(folder, spec, what)
+            _check(folder, spec, what, beside)
             yield
 
 
-def _check(folder: Path, spec: bytes, what: str) -> None:
+def _check(folder: Path, spec: bytes, what: str, beside: Collection[str]) -> None:
     path = folder / SPEC
     if not path.exists():
-        strangers = sorted(entry.name for entry in folder.iterdir() if not entry.name.startswith(f".{SPEC}"))
+        names = {entry.name for entry in folder.iterdir() if not entry.name.startswith(f".{SPEC}")}
+        strangers = sorted(names - set(beside))
         if strangers:
             raise OutputError(
                 f"expected no such folder or an empty one, found {strangers[0]}",

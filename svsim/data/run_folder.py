@@ -11,9 +11,22 @@ from typing import Any
 
 from svsim.errors import OutputError
 
-__all__ = ["CONFIG", "FINISHED", "history_csv", "is_finished"]
+__all__ = ["CONFIG", "FINISHED", "beside", "history_csv", "is_finished"]
 
 CONFIG, FINISHED = "config.json", "metrics.json"
+
+
+def beside(out: Path, name: str) -> str:
+    """The folder of a run that another one reads: from the folder that `out` lies in, from the one above, else as it is.
+
+    Runs that lie together may then move together, and be trained and used from any working directory.
+
+    Args:
+        out: Folder of the run that reads.
+        name: The other's, as typed.
+    """
+    places = (folder / name for folder in (out.parent, out.parent.parent))
+    return next((str(place) for place in places if (place / CONFIG).is_file()), name)
 
 
 def is_finished(out: Path, wanted: Mapping[str, Any], read_config: Callable[[Path], Mapping[str, Any]]) -> bool:
