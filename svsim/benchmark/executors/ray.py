@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
+import functools
 import itertools
 import os
 import sys
@@ -81,20 +82,13 @@ class RayExecutor:
         if not tasks:
             return
         with self._connected() as ray:
-            options = {"num_cpus": 1, "max_retries": RETRIES, "retry_exceptions": False}
-            remote = ray.remote(**options, runtime_env={"env_vars": ONE_THREAD})
-            task: Any = remote(function)
-            first: tuple[Any, ...] = ()
-            if isinstance(tasks[0][0], BenchmarkSpec):
-                cargo = copied(tasks, ray.put) if self.ship_store else by_path(tasks)
-                task, first = remote(arrived), (ray.put(cargo), function)
-                tasks = [(_without_store(spec), *rest) for spec, *rest in tasks]
+            task, tasks = self._prepared(ray, function, tasks)
             waiting = enumerate(tasks)
             pending: dict[Any, int] = {}
             try:
                 while True:
                     for number, arguments in itertools.islice(waiting, max(0, self._room(ray) - len(pending))):
-                        pending[task.remote(*first, *arguments)] = number
+                        pending[task(*arguments)] = number
                     if not pending:
                         return
                     for done in ray.wait(list(pending), num_returns=1)[0]:
@@ -103,6 +97,20 @@ class RayExecutor:
             finally:
                 for reference in pending:
                     ray.cancel(reference, force=True)
+
+    def _prepared(
+        self, ray: Any, function: Callable[..., T], tasks: list[tuple[Any, ...]]
+    ) -> tuple[Callable[..., Any], list[tuple[Any, ...]]]:
+        """What hands a task to Ray, and the tasks as it takes them."""
+        remote = ray.remote(
+            num_cpus=1, max_retries=RETRIES, retry_exceptions=False, runtime_env={"env_vars": ONE_THREAD}
+        )
+        if not tasks[0] or not isinstance(tasks[0][0], BenchmarkSpec):
+            return remote(function).remote, tasks
+        cargo = ray.put(copied(tasks, ray.put) if self.ship_store else by_path(tasks))
+        # A store would be opened wherever it is unpickled.
+        light = [(dataclasses.replace(spec, store=""), *rest) for spec, *rest in tasks]
+        return functools.partial(remote(arrived).remote, cargo, function), light
 
     def _room(self, ray: Any) -> int:
         """Tasks that may be handed over at a time; a cluster may have grown or shrunk since the last look."""
@@ -170,11 +178,6 @@ def _ray() -> Any:
             f"expected Ray, found none ({error})", where="--executor ray", remedy="pip install 'svsim[ray]'"
         ) from error
     return ray
-
-
-def _without_store(spec: BenchmarkSpec) -> BenchmarkSpec:
-    """A `FeedStore` would be opened wherever it is unpickled."""
-    return dataclasses.replace(spec, store="")
 
 
 def _result(ray: Any, reference: Any) -> Any:
