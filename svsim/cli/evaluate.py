@@ -36,6 +36,9 @@ class Evaluate:
     """Of the bootstrap over users."""
     seed: int = 0
     """Of the resamples and of boosting."""
+    groups: Literal["influencer", "activity", "history", "register", "author"] = "influencer"
+    """How users are told apart in the table of groups: by fans, activity, training rows, days since registration, or whether
+    they upload videos."""
     out: Path | None = None
     """A file for the JSON document."""
     json: bool = False
@@ -60,6 +63,7 @@ class Evaluate:
             resamples=self.resamples,
             seed=self.seed,
             k=self.k,
+            groups=self.groups,
         )
         if self.out is not None:
             with as_output_error(self.out):
@@ -91,7 +95,7 @@ def _print(result: dict[str, Any]) -> None:
         screen.print(
             "of baselines: their value, and what SASRec4SV has more [95 %], both on the same resampled users\n"
         )
-        groups = Table("group", "rows", "label", "accuracy", "all say no", "f1", "auc", box=None)
+        groups = Table("group", "rows", "label", "accuracy", "all say no", "above it", "f1", "auc", box=None)
         for group, own in told["groups"].items():
             for label in ("wtr>0.5", "click"):
                 if label in own["labels"]:
@@ -101,7 +105,8 @@ def _print(result: dict[str, Any]) -> None:
                         f"{own['rows']:,}",
                         label,
                         _interval(found["accuracy"]),
-                        "" if none is None else f"{none['accuracy']['mean']:.3f}",
+                        "" if none is None else f"{none['accuracy']['mean']:.4f}",
+                        "" if none is None else _interval(own["difference"][label]["accuracy"]),
                         _interval(found["f1"]),
                         _interval(found["auc"]),
                     )

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from svsim.data.groups import user_groups
 from svsim.data.store import FeedStore
 from svsim.errors import OptionError
 from svsim.metrics import (
@@ -19,11 +20,11 @@ from svsim.metrics import (
     top_gains,
     user_auc,
 )
-from svsim.models.baselines import BASELINES, fit_baselines
+from svsim.models.baselines import ALL_NEGATIVE, BASELINES, fit_baselines
 from svsim.models.checkpoints import Run
 from svsim.models.prediction import predict
 from svsim.models.windows import Material, Protocol
-from svsim.names import FLAGS, GROUPS, LOG_COLUMN_OF
+from svsim.names import FLAGS, LOG_COLUMN_OF
 
 __all__ = ["PROTOCOLS", "evaluate", "evaluate_predictions", "targets_of"]
 
@@ -60,6 +61,7 @@ def evaluate(
     seed: int = 0,
     baselines: Collection[str] = BASELINES,
     k: int = 3,
+    groups: str = "influencer",
 ) -> dict[str, Any]:
     """Metrics of a run on a split, under both protocols, overall and by group, beside baselines and in difference to them.
 
@@ -71,9 +73,11 @@ def evaluate(
         seed: Of the resamples and of boosting.
         baselines: Which are refitted and compared, of `BASELINES`.
         k: Places of WTG@k and DCWTG@k; users with more rows than that count.
+        groups: How users are told apart, a name of `svsim.data.groups.GROUPINGS`.
 
     Returns:
-        By protocol: `labels`, `groups`, `baselines`, `differences`; each metric as {mean, low, high}. Among the baselines
+        By protocol: `labels`, `groups` (each beside its own all-negative baseline and in difference to it), `baselines`,
+        `differences`; each metric as {mean, low, high}. Among the baselines
         of `running` is the model itself under `frozen`.
 
     Raises:
@@ -84,6 +88,8 @@ def evaluate(
     rows = store.split_rows(split)
     if not len(rows):
         raise OptionError(f"expected rows in the split {split!r}, found none", where=str(store.path))
+    told_apart = user_groups(store, groups)
+    user = store.events["user"][rows]
     material = Material(store, run.inputs)
     targets = targets_of(material)
     result: dict[str, Any] = {}
@@ -96,13 +102,15 @@ def evaluate(
         result[protocol] = evaluate_predictions(
             {name: values[rows] for name, values in targets.items()},
             found,
-            store.events["user"][rows],
-            store.user_group[store.events["user"][rows]],
+            user,
+            np.array(told_apart.levels)[told_apart.code[user]],
             protocol,
             resamples=resamples,
             seed=seed,
             k=k,
         )
+        of_groups = result[protocol]["groups"]
+        result[protocol]["groups"] = {level: of_groups[level] for level in told_apart.levels if level in of_groups}
     return result
 
 
@@ -130,28 +138,27 @@ def evaluate_predictions(
     first, *others = samples
     result: dict[str, Any] = {"rows": len(user), "users": len(owners), "labels": _intervals(samples[first])}
     result["groups"] = {}
-    for name in GROUPS:
+    for name in np.unique(group).tolist():
         own = group == name
-        if own.any():
-            found = _samples(targets, predictions[first], owner, own, draws, protocol, k)
-            result["groups"][name] = {"rows": int(own.sum()), "labels": _intervals(found)}
-            if "all-negative" in predictions:
-                base = _samples(targets, predictions["all-negative"], owner, own, draws, protocol, k)
-                result["groups"][name]["all-negative"] = _intervals(base)
+        found = _samples(targets, predictions[first], owner, own, draws, protocol, k)
+        result["groups"][name] = {"rows": int(own.sum()), "labels": _intervals(found)}
+        if ALL_NEGATIVE in predictions:
+            base = _samples(targets, predictions[ALL_NEGATIVE], owner, own, draws, protocol, k)
+            result["groups"][name] |= {ALL_NEGATIVE: _intervals(base), "difference": _differences(found, base)}
     result["baselines"] = {name: {"labels": _intervals(samples[name])} for name in others}
-    result["differences"] = {
-        name: _intervals(
-            {
-                label: {
-                    m: samples[first][label][m] - values for m, values in metrics.items() if m in samples[first][label]
-                }
-                for label, metrics in samples[name].items()
-                if label in samples[first]
-            }
-        )
-        for name in others
-    }
+    result["differences"] = {name: _differences(samples[first], samples[name]) for name in others}
     return result
+
+
+def _differences(one: Samples, other: Samples) -> dict[str, dict[str, Interval]]:
+    """By label and metric that both have, paired."""
+    return _intervals(
+        {
+            label: {metric: one[label][metric] - values for metric, values in metrics.items() if metric in one[label]}
+            for label, metrics in other.items()
+            if label in one
+        }
+    )
 
 
 Samples = dict[str, dict[str, npt.NDArray[np.float64]]]

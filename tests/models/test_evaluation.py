@@ -78,6 +78,28 @@ def test_knowing_the_answer_is_perfect_and_intervals_shrink_to_it() -> None:
     assert told["groups"]["influencer"]["rows"] + told["groups"]["normal"]["rows"] == 2_000
 
 
+def test_a_group_s_accuracy_stands_beside_that_of_saying_no() -> None:
+    """A group of whom 30 of 100 click: saying no is right in 70; the model, wrong in ten rows, in 90."""
+    click = np.r_[np.ones(30), np.zeros(70), np.ones(50), np.zeros(50)]
+    model = np.abs(click - np.r_[np.ones(10), np.zeros(190)])
+    user = np.repeat(np.arange(20), 10)
+    group = np.repeat(["short history", "long history"], 100)
+    predictions = {"model": {"click": model}, "all-negative": {"click": np.zeros(200)}}
+    targets = {"click": click, "wtg": np.zeros(200)}
+    told = evaluate_predictions(targets, predictions, user, group, "running", resamples=20, seed=0)["groups"]
+    short = told["short history"]
+    assert short["labels"]["click"]["accuracy"]["mean"] == pytest.approx(0.9)
+    assert short["all-negative"]["click"]["accuracy"]["mean"] == pytest.approx(0.7)
+    assert short["difference"]["click"]["accuracy"]["mean"] == pytest.approx(0.2)
+    assert told["long history"]["difference"]["click"]["accuracy"]["mean"] == pytest.approx(0.5)
+
+
+def test_groups_are_told_apart_as_asked(store: FeedStore, sasrec4sv_run: Path) -> None:
+    told = evaluate(load_run(sasrec4sv_run), store, resamples=20, baselines=("all-negative",), groups="history")
+    assert list(told["frozen"]["groups"]) == ["short history", "middle history", "long history"]
+    assert sum(own["rows"] for own in told["frozen"]["groups"].values()) == told["frozen"]["rows"]
+
+
 def test_intervals_cover_as_clusters_do() -> None:
     """Users whose rows are all alike: the interval of a rate is that of a mean over users, not over rows."""
     rng = np.random.default_rng(1)
