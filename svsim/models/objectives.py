@@ -101,9 +101,10 @@ def next_shares(shares: Tensor, group: Tensor, loss: Tensor, step: float) -> Ten
     """
     if not len(group):
         return shares
-    grown = shares[group] * torch.exp(step * (loss - loss.max()))
+    # In logarithms, and never from nought: nothing overflows, and who was at nought comes back.
+    odds = shares[group].clamp(min=torch.finfo(shares.dtype).tiny).log() + step * loss
     moved = shares.clone()
-    moved[group] = grown * (shares[group].sum() / grown.sum())
+    moved[group] = torch.softmax(odds, dim=0) * shares[group].sum()
     return moved
 
 
@@ -225,6 +226,8 @@ class Reweight(_Grouped):
 
 class GroupDRO(_Grouped):
     """Weight goes where the loss is large, batch by batch (`next_shares`); judged by the worst group.
+
+    As in the source a batch first moves q and is then weighed by it.
 
     It fails where the groups differ in what cannot be predicted: all weight goes to the noisier group, which gains nothing.
 

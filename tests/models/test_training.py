@@ -97,8 +97,11 @@ def test_two_processes_have_the_loss_curve_of_one(store: FeedStore, tmp_path: Pa
         "from svsim.models.training import train\n"
         "join_processes()\n"
         "model = ModelConfig(width=16, blocks=1, length=40, buckets=16, rare=2, dropout=0, id_dropout=0, moment_dropout=0)\n"
-        "training = TrainingConfig(epochs=2, batch_events=1_500, learning_rate=3e-3, dense_rows=100)\n"
-        "train(open_store(sys.argv[1]), sys.argv[2], model, training)\n"
+        "for name in ('mean', 'group-dro', 'cvar'):\n"
+        "    training = TrainingConfig(\n"
+        "        epochs=2, batch_events=1_500, learning_rate=3e-3, dense_rows=100, objective=name\n"
+        "    )\n"
+        "    train(open_store(sys.argv[1]), sys.argv[2] + '-' + name, model, training)\n"
     )
     environment = {**os.environ, "OMP_NUM_THREADS": "1"}
     alone = [sys.executable, str(script), str(store.path), str(tmp_path / "one")]
@@ -108,8 +111,9 @@ def test_two_processes_have_the_loss_curve_of_one(store: FeedStore, tmp_path: Pa
         [*both, *alone[1:3], str(tmp_path / "two")], check=False, env=environment, capture_output=True, text=True
     )
     assert found.returncode == 0, found.stderr
-    one, two = (pd.read_csv(tmp_path / name / "history.csv") for name in ("one", "two"))
-    np.testing.assert_allclose(two, one, rtol=2e-4)
+    for name in ("mean", "group-dro", "cvar"):
+        one, two = (pd.read_csv(tmp_path / f"{runs}-{name}" / "history.csv") for runs in ("one", "two"))
+        np.testing.assert_allclose(two, one, rtol=2e-4, err_msg=name)
 
 
 def test_early_stop_keeps_the_best(store: FeedStore, tmp_path: Path) -> None:
