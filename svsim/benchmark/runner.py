@@ -181,6 +181,9 @@ def _saved(spec: BenchmarkSpec, folder: Path) -> Outcome:
 
 
 def _loaded(spec: BenchmarkSpec, task: Task, path: Path) -> Shard | None:
+    # Of what is no archive numpy would leave the file open.
+    if not zipfile.is_zipfile(path):
+        return None
     try:
         shard = Shard.load(path)
         return shard if np.array_equal(shard.key, episode_plan(shard.sessions, spec.episodes, task.seed)) else None
