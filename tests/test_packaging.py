@@ -73,6 +73,7 @@ def test_the_wheel_holds_every_module_and_nothing_beside(wheel: Path) -> None:
     }
     assert modules == {name for name in names if name.endswith(".py")}
     assert "svsim/py.typed" in names
+    assert {f"svsim/benchmark/suites/{name}.toml" for name in ("quick", "full", "paper")} <= names
     assert {name.split("/")[0] for name in names if ".dist-info/" not in name} == {"svsim"}
 
 

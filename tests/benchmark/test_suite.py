@@ -557,3 +557,12 @@ def test_places_that_agents_names_cannot_hold_are_refused(
     command = ["benchmark", "--suite", str(written), "--stores", f"mine={store.path}", "--out", f"{tmp_path}/a&b"]
     assert main(command) == 2
     assert "without & and ?" in capsys.readouterr().err
+
+
+def test_the_suite_of_the_documentation_is_sound(tmp_path: Path) -> None:
+    page = (Path(__file__).parents[2] / "docs" / "suites.md").read_text(encoding="utf-8")
+    text = page.partition("```toml\n")[2].partition("```")[0]
+    suite = read(tmp_path / "mine.toml", text.replace("mine.py:Mine", "random"))
+    assert [each.name for each in suite.benchmarks] == ["short"]
+    for each in suite.runs:
+        _check(each.name, _command(each, Path("store"), Path("out")))
