@@ -39,10 +39,11 @@ class Sheet:
 
 
 def sheets(results: Results) -> list[Sheet]:
-    """Engagement, comparison, influencer utility, other groups, providers: a row an agent that did not fail."""
+    """Engagement, comparison, influencer utility, other groups, providers: a row an agent that did not fail, by reward."""
     good = [record for record in results.records if "error" not in record]
     if not good:
         return []
+    good.sort(key=lambda record: -record["metrics"]["reward"]["mean"])
     made = [_engagement(good), _comparison(good), _influencers(good), _other_groups(good), _providers(good)]
     return [sheet for sheet in made if sheet.rows]
 
@@ -120,7 +121,7 @@ def comparison_table(found: BenchmarkComparison, name: str, first: str, second: 
 
 def _engagement(records: list[Record]) -> Sheet:
     digits = {"wtr": 3, "wtg": 3, "aux": 3, "watch_s": 1, "length": 1}
-    digits |= {"distinct_videos": 0, "distinct_authors": 0, "distinct_tags": 0}
+    digits |= {"distinct_videos": 0}
     rows = [
         (
             _name(record),
@@ -130,8 +131,8 @@ def _engagement(records: list[Record]) -> Sheet:
         )
         for record in records
     ]
-    columns = ("agent", "reward [95 %]", "score [95 %]", "WTR", "WTG", "aux", "watch s", "steps", "videos", "authors")
-    return Sheet("engagement", "Engagement: sums over an episode, mean over episodes", (*columns, "tags"), rows)
+    columns = ("agent", "reward [95 %]", "score [95 %]", "WTR", "WTG", "aux", "watch s", "steps", "videos")
+    return Sheet("engagement", "Engagement: sums over an episode, mean over episodes", columns, rows)
 
 
 def _comparison(records: list[Record]) -> Sheet:
@@ -148,9 +149,7 @@ def _comparison(records: list[Record]) -> Sheet:
         for record in records
         if against is not None
     ]
-    title = (
-        "Comparison [95 %]: middle half of the scores by slice; paired differences in reward, p by Holm's correction"
-    )
+    title = "Comparison [95 %]: interquartile mean of scores by slice; paired differences in reward, p by Holm"
     columns = ("agent", f"{count} slices", f"to {against}", "p", "P(better)", "to the best", "")
     return Sheet("comparison", title, columns, rows)
 
@@ -213,13 +212,15 @@ def _providers(records: list[Record]) -> Sheet:
         "author_tail_share": "share of the tail",
     }
     rows = [
-        (_name(record), *(_with_interval(record["metrics"][name]) for name in measures))
+        (
+            _name(record),
+            *(number(record["metrics"][name]["mean"], 0) for name in ("distinct_authors", "distinct_tags")),
+            *(_with_interval(record["metrics"][name]) for name in measures),
+        )
         for record in records
-        if "author_gini" in record["metrics"]
     ]
-    return Sheet(
-        "providers", "Providers: shares of the pool, exposure of authors [95 %]", ("agent", *measures.values()), rows
-    )
+    columns = ("agent", "authors", "tags", *measures.values())
+    return Sheet("providers", "Providers: shares of the pool, exposure of authors [95 %]", columns, rows)
 
 
 # --- words -----------------------------------------------------------------------------------------------------------

@@ -18,7 +18,7 @@ def plain_table(title: str, *columns: str, left: Collection[int] = (0,)) -> Tabl
 
     table = Table(title=title, title_justify="left", box=SIMPLE_HEAD, pad_edge=False, padding=(0, 1, 0, 0))
     for place, column in enumerate(columns):
-        table.add_column(column, justify="left" if place in left else "right")
+        table.add_column(column, justify="left" if place in left else "right", overflow="fold")
     return table
 
 

@@ -1,0 +1,85 @@
+"""A benchmark's tables: what a reader is told."""
+
+from __future__ import annotations
+
+import copy
+import io
+
+import pytest
+from rich.console import Console
+
+from svsim.benchmark import BenchmarkSpec, Results, run
+from svsim.data import FeedStore
+from svsim.report.benchmark import conclusion, markdown, render, sheets
+
+FAILING = "tests.examples.failing:Nothing"
+
+
+@pytest.fixture(scope="module")
+def results(store: FeedStore) -> Results:
+    agents = ("epsilon-greedy", "user-group", FAILING)
+    return run(BenchmarkSpec(store=store, agents=agents, split="train", candidates=5, horizon=4, seeds=2))
+
+
+def printed(results: Results, width: int = 140, **options: bool) -> str:
+    text = io.StringIO()
+    Console(width=width, file=text, color_system=None).print(render(results, **options))
+    return text.getvalue()
+
+
+def with_behind(results: Results, **better: bool | None) -> Results:
+    """The same with other verdicts on who is behind the best, by the agent's name with _ for -."""
+    records = copy.deepcopy(results.records)
+    for record in records:
+        name = record["agent"].replace("-", "_")
+        if name in better:
+            record["behind"] = None if better[name] is True else {**DIFFERENCE, "better": better[name]}
+            record["winner"] = False
+    return Results(records, results.episodes, results.steps, results.authors, results.profiles)
+
+
+DIFFERENCE = {"against": "x", "mean": -1.0, "low": -2.0, "high": 0.0, "p_value": 0.05, "adjusted_p": 0.05}
+
+
+def test_a_winner_is_named_only_where_the_intervals_say_so(results: Results) -> None:
+    ties = with_behind(results, epsilon_greedy=True, user_group=None, random=False, popularity=None)
+    assert conclusion(ties) == ("No winner: epsilon-greedy is best, and not told apart from user-group and popularity.")
+    clear = with_behind(results, epsilon_greedy=True, user_group=False, random=False, popularity=False)
+    clear.records[0]["winner"] = True
+    assert conclusion(clear) == (
+        "epsilon-greedy wins: it is above every other agent, by paired differences with Holm's correction."
+    )
+
+
+def test_tables_of_a_terminal(results: Results) -> None:
+    text = printed(results)
+    for words in ("Engagement", "Comparison", "Utility", f"failed: {FAILING}", "oracle *", "2 seeds"):
+        assert words in text
+    assert "Providers" not in text
+    assert "Providers" in printed(results, details=True)
+
+
+def test_nothing_is_cut_off_at_eighty_columns(results: Results) -> None:
+    assert max(map(len, printed(results, width=80).splitlines())) <= 80
+    assert "…" not in printed(results, width=80)
+
+
+def test_markdown_has_a_row_an_agent(results: Results) -> None:
+    for sheet in sheets(results):
+        lines = markdown(sheet).splitlines()
+        assert len(lines) == 2 + len(sheet.rows)
+        assert {line.count("|") for line in lines} == {len(sheet.columns) + 1}
+    assert [sheet.name for sheet in sheets(results)] == [
+        "engagement",
+        "comparison",
+        "influencers",
+        "groups",
+        "providers",
+    ]
+
+
+def test_agents_that_all_failed_leave_their_errors(store: FeedStore) -> None:
+    failed = run(BenchmarkSpec(store=store, agents=(FAILING,), rails=False, split="train", seeds=1, candidates=5))
+    assert sheets(failed) == []
+    assert conclusion(failed) is None
+    assert f"failed: {FAILING}" in printed(failed)
