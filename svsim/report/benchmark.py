@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -261,9 +262,13 @@ def _notes(results: Results) -> str | None:
 
 
 def _name(record: Record) -> str:
-    """The agent as typed, without the folders of its file."""
+    """The agent as typed, without the folders of its files; a trained one goes by its run."""
     place, query, options = str(record["agent"]).partition("?")
-    name = f"{place.rpartition('/')[2]}{query}{options}"
+    short = re.sub(r"run=[^&]*/", "run=", options)
+    name = f"{place.rpartition('/')[2]}{query}{short}"
+    if options.startswith("run="):
+        run, _, rest = short.removeprefix("run=").partition("&")
+        name = f"{run}{'?' if rest else ''}{rest}"
     return f"{name} *" if record["privileged"] else name
 
 

@@ -83,3 +83,18 @@ def test_agents_that_all_failed_leave_their_errors(store: FeedStore) -> None:
     assert sheets(failed) == []
     assert conclusion(failed) is None
     assert f"failed: {FAILING}" in printed(failed)
+
+
+@pytest.mark.parametrize(
+    ("agent", "told"),
+    [
+        ("mine/agents.py:Mine", "agents.py:Mine"),
+        ("ppo?run=runs/replay-ppo", "replay-ppo"),
+        ("sasrec4sv?run=a/b/plain-{seed}&head=wtr", "plain-{seed}?head=wtr"),
+        ("mmr?diversity=0.5&of=sasrec4sv?run=a/b/plain", "mmr?diversity=0.5&of=sasrec4sv?run=plain"),
+    ],
+)
+def test_agents_go_by_short_names(results: Results, agent: str, told: str) -> None:
+    record = {**results.records[0], "agent": agent}
+    found = sheets(Results([record], results.episodes, results.steps, results.authors, results.profiles))
+    assert found[0].rows[0][0] == told
