@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import io
 import json
 from pathlib import Path
 
 import numpy as np
 import pytest
-from rich.console import Console
 
 from svsim.agents import make_agent
 from svsim.agents.registry import ready_agents
@@ -17,7 +15,7 @@ from svsim.benchmark.spec import REFUSED
 from svsim.data import FeedStore
 from svsim.envs import FeedVectorEnv
 from svsim.errors import OptionError, RunError
-from svsim.report.benchmark import render
+from svsim.report.benchmark import sheets
 from svsim.testing import check_agent
 from svsim.world.presets import preset_store
 
@@ -160,13 +158,12 @@ def test_a_replay_knows_of_no_response() -> None:
 # --- variety ----------------------------------------------------------------------------------------------------------
 
 
-def last_numbers(results: Results) -> list[int]:
-    """The first agent's videos, authors and tags in the printed table."""
-    console = Console(width=200, record=True, file=io.StringIO())
-    console.print(render(results))
-    _, head, _, row, *_ = (line for line in console.export_text().splitlines() if line.strip())
-    assert head.split()[-3:] == ["videos", "authors", "tags"]
-    return [int(word) for word in row.split()[-3:]]
+def shown_variety(results: Results) -> list[int]:
+    """The first agent's videos, authors and tags in the tables."""
+    engagement, *_, providers = sheets(results)
+    assert engagement.columns[-1] == "videos"
+    assert providers.columns[1:3] == ("authors", "tags")
+    return [int(engagement.rows[0][-1]), *map(int, providers.rows[0][1:3])]
 
 
 def test_a_policy_that_loops_serves_one_video(world: FeedStore, tmp_path: Path) -> None:
@@ -186,7 +183,7 @@ def test_a_policy_that_loops_serves_one_video(world: FeedStore, tmp_path: Path) 
     assert metrics["distinct_videos"] == metrics["distinct_authors"] == 1
     assert metrics["distinct_tags"] == tags
     assert metrics["coverage"] == pytest.approx(1 / len(pool))
-    assert last_numbers(results) == [1, 1, tags]
+    assert shown_variety(results) == [1, 1, tags]
 
     results = run(spec(**settings))
     longest = int(results.episodes["length"].max())
@@ -194,7 +191,7 @@ def test_a_policy_that_loops_serves_one_video(world: FeedStore, tmp_path: Path) 
     authors, sets = np.unique(world.videos["author"][served]), np.unique(world.videos["tag_set"][served])
     tags = len({tag for number in sets.tolist() for tag in world.video_tags[number]})
     assert longest > 5
-    assert last_numbers(results) == [longest, len(authors), tags]
+    assert shown_variety(results) == [longest, len(authors), tags]
     metrics = results.records[0]["metrics"]
     told = [metrics[f"distinct_{kind}"]["mean"] for kind in ("videos", "authors", "tags")]
     assert told == [longest, len(authors), tags]
