@@ -24,6 +24,7 @@ from svsim.benchmark.statistics import (
 )
 from svsim.data.groups import GROUPINGS, UserGroups, user_groups
 from svsim.data.store import FeedStore
+from svsim.envs.openings import GAP_MINUTES
 from svsim.errors import EnvironmentUsageError
 from svsim.metrics import Resamples
 from svsim.names import INFLUENCER, NORMAL
@@ -37,7 +38,6 @@ UNPRIVILEGED_RAILS = ("random", "popularity")
 
 RARE_TAB = 0.05
 """Tabs with a smaller share of the episodes are one slice together."""
-_FEED_GAP = 30.0
 _REWARD = EPISODE_METRICS.index("reward")
 
 Utilities = dict[str, dict[str, Estimate]]
@@ -238,7 +238,7 @@ class Analysis:
         """(S,) row of the first event of each session that the environment serves."""
         spec = self.spec
         if spec.env == "feed":
-            sessions = self.store.sessions(spec.split, _FEED_GAP)
+            sessions = self.store.sessions(spec.split, GAP_MINUTES)
         else:
             least = spec.candidates if spec.min_videos is None else spec.min_videos
             sessions = self.store.sessions(spec.split, spec.session_gap_minutes).longer_than(least)

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from svsim.benchmark.results import Results, load_results
+from svsim.benchmark.spec import SUITE_FORMAT
 from svsim.benchmark.statistics import Comparison, Estimate, Panel, p_value
 from svsim.data.result_folder import SPEC
 from svsim.errors import OptionError, StoreError
@@ -52,12 +53,23 @@ def finished_benchmarks(folder: str | Path) -> dict[str, Path]:
         StoreError: There is none.
     """
     folder = Path(folder)
-    if (folder / SPEC).is_file():
+    if _format_of(folder) not in (None, SUITE_FORMAT):
         return {"": folder}
     found = {file.parent.name: file.parent for file in sorted(folder.glob(f"*/{SPEC}"))}
     if not found:
         raise StoreError("expected the folder of a benchmark or of a suite, found none", where=str(folder))
     return found
+
+
+def _format_of(folder: Path) -> str | None:
+    """What the folder's `spec.json` is of; None without one, a text for every other."""
+    try:
+        told = json.loads((folder / SPEC).read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        return None
+    except (OSError, ValueError):
+        return ""
+    return str(told.get("format")) if isinstance(told, dict) else ""
 
 
 def compare_benchmarks(first: str | Path, second: str | Path, *, resamples: int = RESAMPLES) -> BenchmarkComparison:

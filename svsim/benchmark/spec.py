@@ -21,9 +21,10 @@ from svsim.response.opening import TRUTH
 from svsim.signals import reward_weights
 from svsim.world.presets import find_store
 
-__all__ = ["ENVIRONMENTS", "FORMAT", "RAILS", "REFUSED", "VERSION", "BenchmarkSpec"]
+__all__ = ["ENVIRONMENTS", "FORMAT", "RAILS", "REFUSED", "SUITE_FORMAT", "VERSION", "BenchmarkSpec"]
 
 FORMAT, VERSION = "svsim-benchmark", 2
+SUITE_FORMAT = "svsim-suite"
 
 ENVIRONMENTS = {"replay": "svsim/Replay-v0", "feed": "svsim/Feed-v0"}
 """Environments by their short name."""

@@ -125,8 +125,10 @@ def run_suite(
 
 def _content(suite: Suite, stores: Mapping[str, FeedStore]) -> bytes:
     """What `spec.json` says: the suite and what its stores hold; no places."""
+    from svsim.benchmark.spec import SUITE_FORMAT
+
     told = {
-        "format": "svsim-suite",
+        "format": SUITE_FORMAT,
         "suite": suite.content,
         "stores": {name: store.fingerprint for name, store in sorted(stores.items())},
         "svsim": __version__,

@@ -107,6 +107,7 @@ def test_suites_are_compared_benchmark_by_benchmark(
     for number, folder in enumerate(pair):
         for name in ("replay", f"own-{number}"):
             shutil.copytree(folder, tmp_path / str(number) / name)
+    (tmp_path / "0" / "spec.json").write_text('{"format": "svsim-suite"}')
     assert set(finished_benchmarks(tmp_path / "0")) == {"replay", "own-0"}
     assert main(["benchmark", "compare", str(tmp_path / "0"), str(tmp_path / "1")]) == 0
     told = capsys.readouterr().out
