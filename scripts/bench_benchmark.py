@@ -230,9 +230,12 @@ def workers_part(options: Options) -> dict[str, Any]:
             }
     if "processes" in record:
         # What two workers would gain with the machine to themselves: other work slows the clock, hardly the processor time.
-        one, two = (np.array(cpu[f"processes_{workers}"]) for workers in (1, 2))
+        one, two, start, started = (
+            np.array(cpu[f"processes{part}_{workers}"]) for part in ("", "_start") for workers in (1, 2)
+        )
         record["processes"]["cpu_s"] = [median(one), median(two)]
-        record["processes"]["ratio_by_cpu"] = median(2 * one / two)
+        record["processes"]["start_cpu_s"] = [median(start), median(started)]
+        record["processes"]["net_ratio_by_cpu"] = median(2 * (one - start) / (two - started))
     for name in options.executors:
         record[name]["ratio_to_yardstick"] = record[name]["ratio"] / record["yardstick"]["ratio"]
     return record

@@ -29,8 +29,6 @@ from svsim.errors import AgentError, OptionError, StoreError, SvsimError
 
 pytest.importorskip("ray", reason="pip install 'svsim[ray]'")
 
-LOCAL_FOLDERS = "svsim-ray-"
-
 FAILING = """
 from svsim.agents import ScoringAgent
 
@@ -87,6 +85,13 @@ def processes(words: str) -> list[str]:
         if words in line:
             found.append(line)
     return found
+
+
+@pytest.fixture
+def temporary() -> Iterator[str]:
+    """A temporary folder with a short name, since Ray's sockets lie in it."""
+    with tempfile.TemporaryDirectory(prefix="svsim-t-") as folder:
+        yield folder
 
 
 # --- a stand-in for Ray ----------------------------------------------------------------------------------------------
@@ -324,8 +329,13 @@ def test_options_of_ray_alone() -> None:
 
 
 def test_a_local_ray_gives_the_same_bytes_and_leaves_nothing(
-    store: FeedStore, tmp_path: Path, capfd: pytest.CaptureFixture[str]
+    store: FeedStore,
+    tmp_path: Path,
+    temporary: str,
+    monkeypatch: pytest.MonkeyPatch,
+    capfd: pytest.CaptureFixture[str],
 ) -> None:
+    monkeypatch.setattr(tempfile, "tempdir", temporary)
     words = [
         "benchmark",
         "--store",
@@ -346,8 +356,8 @@ def test_a_local_ray_gives_the_same_bytes_and_leaves_nothing(
     assert tables[1].out.replace(str(tmp_path / "ray"), str(tmp_path / "serial")) == tables[0].out
     assert tables[1].err == ""
     assert contents(tmp_path / "ray") == contents(tmp_path / "serial")
-    assert processes(LOCAL_FOLDERS) == []
-    assert list(Path(tempfile.gettempdir()).glob(f"{LOCAL_FOLDERS}*")) == []
+    assert processes(temporary) == []
+    assert list(Path(temporary).iterdir()) == []
 
 
 @pytest.fixture(scope="module")
@@ -447,10 +457,11 @@ run(spec, sys.argv[2], executor=RayExecutor(2), progress=lambda *_: print("shard
 
 
 @pytest.mark.slow
-def test_ctrl_c_ends_ray_and_keeps_what_was_done(store: FeedStore, tmp_path: Path) -> None:
+def test_ctrl_c_ends_ray_and_keeps_what_was_done(store: FeedStore, tmp_path: Path, temporary: str) -> None:
     command = [sys.executable, "-c", INTERRUPTED, store.path, tmp_path / "out"]
+    environment = os.environ | {"TMPDIR": temporary}
     with subprocess.Popen(
-        command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, start_new_session=True, text=True
+        command, env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE, start_new_session=True, text=True
     ) as running:
         assert running.stdout.readline() == "shard\n"
         # As a terminal does it: to the whole group.
@@ -458,4 +469,4 @@ def test_ctrl_c_ends_ray_and_keeps_what_was_done(store: FeedStore, tmp_path: Pat
         _, err = running.communicate(timeout=60)
     assert "KeyboardInterrupt" in err
     assert 1 <= len(list((tmp_path / "out" / "shards").iterdir())) < 400
-    assert processes(LOCAL_FOLDERS) == []
+    assert processes(temporary) == []

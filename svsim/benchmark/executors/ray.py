@@ -11,9 +11,12 @@ import dataclasses
 import functools
 import itertools
 import os
+import shutil
 import sys
 import tempfile
+import time
 from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import Any, TypeVar
 
 from svsim.benchmark.executors.shipping import arrived, by_path, copied
@@ -128,15 +131,11 @@ class RayExecutor:
             stack.enter_context(_told_on_stderr())
             arguments: dict[str, Any] = {"address": self.address}
             if self.address is None:
-                place = tempfile.gettempdir()
-                folder = tempfile.TemporaryDirectory(
-                    prefix="svsim-ray-", dir=place if len(place) <= SOCKETS else "/tmp", ignore_cleanup_errors=True
-                )
                 arguments = {
                     "address": "local",
                     "num_cpus": self.workers or len(os.sched_getaffinity(0)),
                     "include_dashboard": False,
-                    "_temp_dir": stack.enter_context(folder),
+                    "_temp_dir": stack.enter_context(_folder()),
                 }
             stack.callback(ray.shutdown)
             try:
@@ -219,6 +218,21 @@ def _answers(address: str) -> bool:
     finally:
         channel.close()
     return True
+
+
+@contextlib.contextmanager
+def _folder() -> Iterator[str]:
+    """A temporary folder for a local Ray, whose processes may write there for a moment after they were told to end."""
+    place = tempfile.gettempdir()
+    folder = Path(tempfile.mkdtemp(prefix="svsim-ray-", dir=place if len(place) <= SOCKETS else "/tmp"))
+    try:
+        yield str(folder)
+    finally:
+        for _ in range(50):
+            shutil.rmtree(folder, ignore_errors=True)
+            if not folder.exists():
+                break
+            time.sleep(0.1)
 
 
 @contextlib.contextmanager
