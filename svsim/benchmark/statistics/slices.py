@@ -96,30 +96,30 @@ class Slices:
         resamples: int,
     ) -> None:
         kinds = 1 + max(int(own.max(initial=-1)) for own in kind)
-        seeds = len(user)
-        place = [u * kinds + k for u, k in zip(user, kind, strict=True)]
-        size = len(stratum) * kinds
-        shape = (seeds, len(stratum), kinds)
-        counts = np.array([np.bincount(p, minlength=size) for p in place], dtype=np.float64).reshape(shape)
-        sums = np.array(
-            [[np.bincount(p, weights=r, minlength=size) for p, r in zip(place, own, strict=True)] for own in rewards]
-        ).reshape(len(rewards), *shape)
+        users, every = np.concatenate(user), np.concatenate(kind)
+        seed = np.repeat(np.arange(len(user)), [len(own) for own in user])
+        # Position of each user among those of the same stratum.
+        position = np.zeros(len(stratum), dtype=np.int64)
         parts: list[tuple[int, _Stratum]] = []
         for number in np.unique(stratum).tolist():
             members = np.flatnonzero(stratum == number)
-            if len(members) >= FEWEST_USERS:
-                draws = Resamples(len(members), seed=number, count=resamples)
-                parts.append((number, _Stratum(sums[:, :, members], counts[:, members], draws)))
+            if len(members) < FEWEST_USERS:
+                continue
+            position[members] = np.arange(len(members))
+            own = np.flatnonzero(stratum[users] == number)
+            values = [np.concatenate(one)[own] for one in rewards]
+            draws = Resamples(len(members), seed=number, count=resamples)
+            shape = (len(user), len(members), kinds)
+            parts.append((number, _Stratum(seed[own], position[users[own]], every[own], values, shape, draws)))
         self.keys = [(number, int(own)) for number, part in parts for own in part.kinds]
         """(stratum, kind) of each slice."""
-        agents = len(rewards)
 
         def joined(name: str, *shape: int) -> Floats:
             return np.concatenate([np.empty((*shape, 0)), *(getattr(part, name) for _, part in parts)], axis=-1)
 
-        self._value = joined("value", agents)
-        self._by_seed = joined("by_seed", agents, seeds)
-        self._resampled = joined("resampled", agents, resamples)
+        self._value = joined("value", len(rewards))
+        self._by_seed = joined("by_seed", len(rewards), len(user))
+        self._resampled = joined("resampled", len(rewards), resamples)
 
     def scores(self, agent: int, low: int, high: int) -> SliceScores:
         """(agent − low)/(high − low) in each slice, where `low` and `high` are numbers of agents."""
@@ -133,21 +133,46 @@ class Slices:
 
 
 class _Stratum:
-    """Slices of one stratum's users: sums (A, K, V, T) and counts (K, V, T) of V users and T kinds."""
+    """Slices of one stratum's users.
 
-    def __init__(self, sums: Floats, counts: Floats, resamples: Resamples) -> None:
-        self.kinds = np.flatnonzero((counts.sum(axis=0) > 0).sum(axis=0) >= FEWEST_USERS)
-        sums, counts = sums[..., self.kinds], counts[..., self.kinds]
-        agents, users, kinds = len(sums), counts.shape[1], len(self.kinds)
-        pooled, met = sums.sum(axis=1), counts.sum(axis=0)
-        self.value = _ratio(pooled.sum(axis=1), met.sum(axis=0))
-        self.by_seed = _ratio(sums.sum(axis=2), counts.sum(axis=1))
-        columns = np.concatenate([pooled.transpose(1, 0, 2).reshape(users, -1), met], axis=1)
+    Args:
+        seed, user, kind: (n,) of its episodes; users from 0.
+        rewards: For each of A agents (n,).
+        shape: Seeds K, users V, kinds T.
+        resamples: Of the V users.
+    """
+
+    def __init__(
+        self,
+        seed: Ints,
+        user: Ints,
+        kind: Ints,
+        rewards: Sequence[Floats],
+        shape: tuple[int, int, int],
+        resamples: Resamples,
+    ) -> None:
+        seeds, users, kinds = shape
+
+        def sums(first: Ints, size: int, weights: Floats | None = None) -> Floats:
+            found = np.bincount(first * kinds + kind, weights=weights, minlength=size * kinds)
+            return found.reshape(size, kinds).astype(np.float64, copy=False)
+
+        met = sums(user, users)
+        self.kinds = np.flatnonzero((met > 0).sum(axis=0) >= FEWEST_USERS)
+        met = met[:, self.kinds]
+        by_user = np.array([sums(user, users, own)[:, self.kinds] for own in rewards])
+        by_seed = np.array([sums(seed, seeds, own)[:, self.kinds] for own in rewards])
+        self.value = _ratio(by_user.sum(axis=1), met.sum(axis=0))
+        """(A, C)"""
+        self.by_seed = _ratio(by_seed, sums(seed, seeds)[:, self.kinds])
+        """(A, K, C)"""
+        agents, slices = self.value.shape
+        columns = np.concatenate([by_user.transpose(1, 0, 2).reshape(users, -1), met], axis=1)
         totals = resamples.totals(columns)
-        drawn = totals[:, agents * kinds :]
-        self.resampled = _ratio(
-            totals[:, : agents * kinds].reshape(len(totals), agents, kinds).transpose(1, 0, 2), drawn
-        )
+        drawn = totals[:, agents * slices :]
+        each = totals[:, : agents * slices].reshape(len(totals), agents, slices)
+        self.resampled = _ratio(each.transpose(1, 0, 2), drawn)
+        """(A, R, C)"""
 
 
 def _ratio(sums: Floats, counts: Floats) -> Floats:
