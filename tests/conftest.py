@@ -26,9 +26,11 @@ TINY = StandIn(users=80, videos=300, rows=16_000, days=16)
 
 @pytest.fixture(scope="session", autouse=True)
 def _home(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
-    """Presets are built in a folder of this run's, never in the developer's own."""
+    """Presets are built in a folder of this run's, shared by its workers, never in the developer's own."""
+    base = tmp_path_factory.getbasetemp()
+    run = base.parent if "PYTEST_XDIST_WORKER" in os.environ else base
     with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("SVSIM_HOME", str(tmp_path_factory.mktemp("home")))
+        patch.setenv("SVSIM_HOME", str(run / "home"))
         yield
 
 

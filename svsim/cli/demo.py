@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Literal
 
 from svsim.cli.benchmark import Benchmark
 from svsim.cli.data_prepare import Prepare
@@ -20,13 +21,15 @@ class Demo:
 
     out: Path = Path("demo")
     """Folder of everything that is made."""
+    preset: Literal["tiny", "small"] = "small"
+    """Of the world; `tiny` takes seconds, and shows less."""
 
     def run(self) -> None:
         """Run the commands that a user would, and say which."""
         logs, store, model, results = (self.out / name for name in ("logs", "store", "sasrec4sv", "benchmark"))
         if not logs.exists():
-            _say(f"svsim data synth --preset small --seed 0 --out {logs}")
-            Synth(out=logs).run()
+            _say(f"svsim data synth --preset {self.preset} --seed 0 --out {logs}")
+            Synth(out=logs, preset=self.preset).run()
         _say(f"svsim data prepare {logs} --out {store}")
         Prepare(folder=logs, out=store).run()
         _say(f"svsim train sasrec4sv --store {store} --preset small --out {model}")

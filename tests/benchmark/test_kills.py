@@ -13,14 +13,14 @@ import pytest
 from svsim.benchmark import BenchmarkSpec, run
 from svsim.data import FeedStore
 
-KILLS = 24
+KILLS = 20
 
 SETTINGS = {
     "agents": ("random", "linucb", "lints"),
     "split": "train",
     "candidates": 5,
     "horizon": 4,
-    "seeds": 6,
+    "seeds": 4,
     "episodes": 24,
     "num_envs": 4,
     "rails": False,

@@ -513,7 +513,7 @@ def test_a_finished_suite_is_read_again_from_anywhere(
     command = ["benchmark", "--suite", f"{finished.parent}/mini.toml", "--stores", f"mine={store.path}"]
     assert main([*command, "--out", "."]) == 0
     assert {path: path.stat().st_mtime_ns for path in moved.rglob("*") if path.is_file()} == before
-    assert "ppo" in capsys.readouterr().out
+    assert "on-trunk" in capsys.readouterr().out
 
 
 def test_another_suite_is_refused_and_runs_may_lie_there(

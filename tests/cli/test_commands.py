@@ -66,11 +66,13 @@ def test_lists(capsys: pytest.CaptureFixture[str]) -> None:
     assert run(capsys, "--version") == (0, f"svsim {__version__}\n", "")
 
 
-def test_demo(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
-    status, out, err = run(capsys, "demo", "--out", tmp_path / "demo")
+@pytest.mark.parametrize("preset", ["tiny", pytest.param("small", marks=pytest.mark.slow)])
+def test_demo(capsys: pytest.CaptureFixture[str], tmp_path: Path, preset: str) -> None:
+    status, out, err = run(capsys, "demo", "--preset", preset, "--out", tmp_path / "demo")
     assert (status, err) == (0, "")
     assert "Engagement" in out
-    assert run(capsys, "demo", "--out", tmp_path / "demo")[0] == 0, "a second time it finds everything made"
+    again = run(capsys, "demo", "--preset", preset, "--out", tmp_path / "demo")
+    assert again[0] == 0, "a second time it finds everything made"
 
 
 def test_options_of_prepare_reach_the_store(
