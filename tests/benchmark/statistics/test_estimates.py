@@ -13,10 +13,10 @@ from svsim.benchmark.statistics import Estimate, Panel, interval, p_value, ratio
 from svsim.metrics import Resamples
 
 
-def panel(user: list[list[int]], metric: list[list[float]], size: int) -> Panel:
+def panel(user: list[list[int]], metric: list[list[float]], size: int, count: int = 1_000) -> Panel:
     """One agent, one metric."""
     columns = [[np.array(values, dtype=float)[:, None] for values in metric]]
-    return Panel([np.array(u) for u in user], columns, {}, Resamples(size))
+    return Panel([np.array(u) for u in user], columns, {}, Resamples(size, count=count))
 
 
 def test_interval_of_seeds_alone_is_student_s() -> None:
@@ -56,7 +56,7 @@ def crossed(rng: np.random.Generator, users: int, seeds: int, sizes: tuple[float
     """The mean of effects of users, of seeds and of both together, whose true value is 0."""
     user, seed = rng.normal(size=users) * sizes[0], rng.normal(size=seeds) * sizes[1]
     metrics = [(user + shift + rng.normal(size=users) * sizes[2]).tolist() for shift in seed]
-    return panel([list(range(users))] * seeds, metrics, users).overall(0, 0)
+    return panel([list(range(users))] * seeds, metrics, users, 300).overall(0, 0)
 
 
 @pytest.mark.parametrize(

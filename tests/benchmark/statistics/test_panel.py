@@ -14,7 +14,7 @@ def panel(user: list[list[int]], metrics: list[list[list[float]]], influencer: l
     flags = np.array(influencer)
     columns = [[np.array(values, dtype=float)[:, None] for values in own] for own in metrics]
     groups = {"influencer": flags, "normal": ~flags}
-    return Panel([np.array(u) for u in user], columns, groups, Resamples(len(flags)))
+    return Panel([np.array(u) for u in user], columns, groups, Resamples(len(flags), count=300))
 
 
 def test_overall_is_the_mean_of_seed_means() -> None:
