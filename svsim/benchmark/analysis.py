@@ -40,8 +40,6 @@ RARE_TAB = 0.05
 """Tabs with a smaller share of the episodes are one slice together."""
 _REWARD = EPISODE_METRICS.index("reward")
 
-Utilities = dict[str, dict[str, Estimate]]
-
 
 class Analysis:
     """The statistics of a benchmark.

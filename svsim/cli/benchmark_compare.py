@@ -33,11 +33,7 @@ class CompareBenchmarks:
         from svsim.report.benchmark import comparison_table
 
         folders = [finished_benchmarks(folder) for folder in (self.first, self.second)]
-        if any(set(own) == {""} for own in folders):
-            # One benchmark of a suite may be compared with a benchmark alone, if it is named.
-            names = {""} if all(set(own) == {""} for own in folders) else set()
-        else:
-            names = set(folders[0]) & set(folders[1])
+        names = set(folders[0]) & set(folders[1])
         if not names:
             raise OptionError(
                 "expected two benchmarks, or two suites with a benchmark in common, found"
