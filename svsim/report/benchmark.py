@@ -93,12 +93,12 @@ def comparison_table(found: BenchmarkComparison, name: str, first: str, second: 
     table = plain_table(title, "agent", "first", "second", "second − first", "p", "")
     for record in found.records:
         if "error" in record:
-            table.add_row(record["agent"], "–", "–", "–", "–", "failed")
+            table.add_row(_short(record["agent"]), "–", "–", "–", "–", "failed")
             continue
         difference = record["difference"]
         word = {True: "better", False: "worse", None: "no difference told"}[difference["better"]]
         table.add_row(
-            record["agent"],
+            _short(record["agent"]),
             *(_with_interval(record[which]) for which in ("first", "second")),
             _with_interval(difference),
             _p(difference["adjusted_p"]),
@@ -110,7 +110,7 @@ def comparison_table(found: BenchmarkComparison, name: str, first: str, second: 
         parts.append("Unpaired: no seed and session in common, so both count as independent.")
     for which, names in (("first", found.only_first), ("second", found.only_second)):
         if names:
-            parts.append(f"Only in the {which}: {', '.join(names)}.")
+            parts.append(f"Only in the {which}: {', '.join(map(_short, names))}.")
     parts += [
         f"{setting}: {one} in the first, {other} in the second." for setting, (one, other) in found.settings.items()
     ]
@@ -262,14 +262,19 @@ def _notes(results: Results) -> str | None:
 
 
 def _name(record: Record) -> str:
-    """The agent as typed, without the folders of its files; a trained one goes by its run."""
-    place, query, options = str(record["agent"]).partition("?")
-    short = re.sub(r"run=[^&]*/", "run=", options)
-    name = f"{place.rpartition('/')[2]}{query}{short}"
-    if options.startswith("run="):
-        run, _, rest = short.removeprefix("run=").partition("&")
-        name = f"{run}{'?' if rest else ''}{rest}"
+    """What an agent goes by, with a mark if it is privileged."""
+    name = _short(str(record["agent"]))
     return f"{name} *" if record["privileged"] else name
+
+
+def _short(agent: str) -> str:
+    """An agent as typed without the folders of its files; a trained one goes by its run."""
+    place, query, options = agent.partition("?")
+    short = re.sub(r"run=[^&]*/", "run=", options)
+    if not options.startswith("run="):
+        return f"{place.rpartition('/')[2]}{query}{short}"
+    run, _, rest = short.removeprefix("run=").partition("&")
+    return f"{run}{'?' if rest else ''}{rest}"
 
 
 def _with_interval(told: dict[str, Any] | None) -> str:
