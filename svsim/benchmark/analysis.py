@@ -24,7 +24,6 @@ from svsim.benchmark.statistics import (
 )
 from svsim.data.groups import GROUPINGS, UserGroups, user_groups
 from svsim.data.store import FeedStore
-from svsim.envs.openings import GAP_MINUTES
 from svsim.errors import EnvironmentUsageError
 from svsim.metrics import Resamples
 from svsim.names import INFLUENCER, NORMAL
@@ -234,12 +233,7 @@ class Analysis:
 
     def _first_events(self) -> Ints:
         """(S,) row of the first event of each session that the environment serves."""
-        spec = self.spec
-        if spec.env == "feed":
-            sessions = self.store.sessions(spec.split, GAP_MINUTES)
-        else:
-            least = spec.candidates if spec.min_videos is None else spec.min_videos
-            sessions = self.store.sessions(spec.split, spec.session_gap_minutes).longer_than(least)
+        sessions = self.spec.served_sessions(self.store)
         if len(sessions) != self._runs[0].sessions:
             raise EnvironmentUsageError(
                 f"expected shards of {len(sessions):,} sessions, found {self._runs[0].sessions:,}", where="benchmark"

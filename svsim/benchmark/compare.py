@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from svsim.benchmark.results import Results, load_results
+from svsim.benchmark.results import load_results
 from svsim.benchmark.spec import SUITE_FORMAT
 from svsim.benchmark.statistics import Comparison, Estimate, Panel, p_value
 from svsim.data.result_folder import SPEC
@@ -47,7 +47,7 @@ class BenchmarkComparison:
 
 
 def finished_benchmarks(folder: str | Path) -> dict[str, Path]:
-    """The benchmark in a folder (by the name ``), or those in its subfolders, as a suite leaves them.
+    """The benchmark in a folder, under an empty name, or those in its subfolders, as a suite leaves them.
 
     Raises:
         StoreError: There is none.
@@ -97,13 +97,11 @@ def compare_benchmarks(first: str | Path, second: str | Path, *, resamples: int 
             where=f"{first} and {second}",
         )
     same = _sessions_of(specs[0]) == _sessions_of(specs[1])
+    failed = {record["agent"]: record["error"] for record in (*other.records, *one.records) if "error" in record}
     records, comparisons = [], {}
     for name in common:
-        errors = [
-            record["error"] for results in (one, other) for record in _records_of(results, name) if "error" in record
-        ]
-        if errors:
-            records.append({"agent": name, "error": errors[0]})
+        if name in failed:
+            records.append({"agent": name, "error": failed[name]})
             continue
         record, comparisons[name] = _compare(name, one.episodes, other.episodes, same, resamples)
         records.append(record)
@@ -123,10 +121,6 @@ def compare_benchmarks(first: str | Path, second: str | Path, *, resamples: int 
             if specs[0].get(name) != specs[1].get(name)
         },
     )
-
-
-def _records_of(results: Results, name: str) -> list[dict[str, Any]]:
-    return [record for record in results.records if record["agent"] == name]
 
 
 def _sessions_of(spec: dict[str, Any]) -> list[Any]:
@@ -153,9 +147,9 @@ def _compare(
         estimates = [_panel(frame, ("reward",), number, resamples)[0] for number, frame in enumerate((first, second))]
         seeds = min(len(estimate.by_seed) for estimate in estimates)
         episodes = len(first) + len(second)
-    cut = [
-        Estimate(own.value, own.by_seed[:seeds], own.resampled[: _fewest(estimates)], own.degrees) for own in estimates
-    ]
+    # One user alone has no resamples.
+    draws = min(len(own.resampled) for own in estimates)
+    cut = [Estimate(own.value, own.by_seed[:seeds], own.resampled[:draws], own.degrees) for own in estimates]
     record = {
         "agent": name,
         "paired": matched is not None and len(matched) > 0,
@@ -165,10 +159,6 @@ def _compare(
         "second": estimates[1].record(),
     }
     return record, cut[1] - cut[0]
-
-
-def _fewest(estimates: list[Estimate]) -> int:
-    return min(len(own.resampled) for own in estimates)
 
 
 def _panel(frame: pd.DataFrame, columns: tuple[str, ...], seed: int, resamples: int) -> list[Estimate]:

@@ -74,9 +74,7 @@ class ReplayValidity:
 
     def measure(self, spec: BenchmarkSpec) -> list[AgentValidity]:
         """Values of a benchmark's agents in Replay-v0 and in truth."""
-        sessions = self.store.sessions(spec.split, spec.session_gap_minutes).longer_than(
-            spec.candidates if spec.min_videos is None else spec.min_videos
-        )
+        sessions = spec.served_sessions(self.store)
         begin = np.cumsum(sessions.length) - sessions.length
         place = np.arange(int(sessions.length.sum())) - np.repeat(begin - sessions.start, sessions.length)
         rows = self._row_of_event[sessions.rows[place]]

@@ -14,7 +14,9 @@ from typing import Any, Literal
 
 from svsim._version import __version__
 from svsim.agents.registry import file_hashes, located, make_agent
+from svsim.data.sessions import Sessions
 from svsim.data.store import FeedStore
+from svsim.envs.openings import GAP_MINUTES
 from svsim.errors import AgentError, OptionError, RunError
 from svsim.names import RETURN, SIGNALS
 from svsim.response.opening import TRUTH
@@ -177,6 +179,13 @@ class BenchmarkSpec:
                     numbered = {f"{seed}/{file}" if SEED in name else file: found for file, found in own.items()}
                     hashes.setdefault(name, {}).update(numbered)
         return hashes
+
+    def served_sessions(self, store: FeedStore) -> Sessions:
+        """The sessions that the environment serves, in the order in which episodes' keys count them."""
+        if self.env == "feed":
+            return store.sessions(self.split, GAP_MINUTES)
+        least = self.candidates if self.min_videos is None else self.min_videos
+        return store.sessions(self.split, self.session_gap_minutes).longer_than(least)
 
     def check_agents(self) -> None:
         """Make every agent once, so that a wrong name or option shows before anything runs.

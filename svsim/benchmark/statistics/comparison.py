@@ -6,8 +6,6 @@ from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-import numpy as np
-
 from svsim.benchmark.statistics.estimates import LEVEL, Estimate, p_value, rounded
 from svsim.ope.differences import holm
 
@@ -63,7 +61,4 @@ def compare_agents(
     p_values = {name: p_value(own) for name, own in differences.items()}
     asked = {name: p if counted is None or name in counted else float("nan") for name, p in p_values.items()}
     adjusted = holm(asked)
-    return {
-        name: Comparison(against, own, p_values[name], adjusted[name] if np.isfinite(adjusted[name]) else float("nan"))
-        for name, own in differences.items()
-    }
+    return {name: Comparison(against, own, p_values[name], adjusted[name]) for name, own in differences.items()}
