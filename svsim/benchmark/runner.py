@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import shutil
 import zipfile
@@ -19,7 +20,7 @@ from svsim.benchmark.shard import STEP_LIMIT, Shard, episode_plan, make_environm
 from svsim.benchmark.spec import BenchmarkSpec
 from svsim.data.atomic import write_file
 from svsim.data.result_folder import claimed
-from svsim.errors import AgentError, OptionError
+from svsim.errors import AgentError, OptionError, StoreError
 from svsim.world.presets import find_store
 
 __all__ = ["Progress", "run"]
@@ -66,7 +67,9 @@ def run(
     with claimed(folder, spec.json(), "a benchmark"):
         finished = folder / "results.json"
         if finished.is_file() and not (folder / SHARDS).exists():
-            return load_results(folder)
+            # Damaged results are made anew.
+            with contextlib.suppress(StoreError):
+                return load_results(folder)
         shards = folder / SHARDS
         shards.mkdir(exist_ok=True)
         done = _saved(spec, shards)

@@ -281,6 +281,18 @@ def test_damaged_results_are_refused(finished: Path, tmp_path: Path) -> None:
         load_results(copy)
 
 
+@pytest.mark.parametrize("name", ["results.json", "episodes.parquet"])
+def test_damaged_results_are_made_anew_by_the_same_command(
+    finished: Path, store: FeedStore, tmp_path: Path, name: str
+) -> None:
+    copy = tmp_path / "copy"
+    shutil.copytree(finished, copy)
+    whole = (copy / name).read_bytes()
+    (copy / name).write_bytes(whole[: len(whole) // 2])
+    run(spec(store), copy)
+    assert contents(copy) == contents(finished)
+
+
 def test_results_of_another_version_are_refused(finished: Path, tmp_path: Path, store: FeedStore) -> None:
     copy = tmp_path / "copy"
     shutil.copytree(finished, copy)
