@@ -21,7 +21,7 @@ from svsim.errors import AgentError, OptionError, OutputError, StoreError, Svsim
 from svsim.response.opening import TRUTH
 from svsim.world.presets import PRESETS, find_store
 
-__all__ = ["RUNS", "Suite", "SuiteBenchmark", "SuiteRun", "SuiteStore", "read_suite", "suite_names"]
+__all__ = ["RUNS", "RUN_OF_AGENT", "Suite", "SuiteBenchmark", "SuiteRun", "SuiteStore", "read_suite", "suite_names"]
 
 RUNS = "runs"
 """Folder of a suite's runs within that of its results; agents are named by it, as `ppo?run=runs/my-ppo`."""
@@ -30,8 +30,10 @@ ALL = "all"
 NONE = "none"
 """TOML has no null."""
 
+RUN_OF_AGENT = re.compile(r"[?&]run=([^&]*)")
+"""Finds the run in an agent's name."""
+
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]*")
-_RUN_OF_AGENT = re.compile(r"[?&]run=([^&]*)")
 _TOP = ("name", "description", "version", "stores", "runs", "benchmarks")
 _OF_STORE = {"about": str, "prepare": str, "variant": str, "last_days": Mapping[str, int]}
 _NOT_OF_BENCHMARK = ("store", "agents", "runs_in")
@@ -330,7 +332,7 @@ class _Reader:
             pass
         except SvsimError as error:
             raise self._fault(key, str(error)) from error
-        for run in _RUN_OF_AGENT.findall(name):
+        for run in RUN_OF_AGENT.findall(name):
             for seed in range(seeds if SEED in run else 1):
                 found = run.replace(SEED, str(seed))
                 if not Path(found).is_absolute() and found.removeprefix(f"{RUNS}/") not in self.runs:

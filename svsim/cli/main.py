@@ -26,6 +26,7 @@ from svsim.cli.demo import Demo
 from svsim.cli.envs import Envs
 from svsim.cli.evaluate import Evaluate
 from svsim.cli.ope import Ope
+from svsim.cli.report import Report
 from svsim.cli.suite import refuse_beside
 from svsim.cli.train import Sasrec4sv, ShowRun
 from svsim.cli.train_response import Response
@@ -93,6 +94,7 @@ Command = (
     | Annotated[Benchmark, subcommand("benchmark")]
     | Annotated[CompareBenchmarks, subcommand(COMPARE)]
     | Annotated[Ope, subcommand("ope")]
+    | Annotated[Report, subcommand("report")]
     | Annotated[Agents, subcommand("agents")]
     | Annotated[Envs, subcommand("envs")]
 )
@@ -140,7 +142,7 @@ class _UsageError(SvsimError, ValueError):
 
 def _parse(
     arguments: Sequence[str],
-) -> Demo | Data | WorldCommands | Train | Evaluate | Benchmark | CompareBenchmarks | Ope | Agents | Envs:
+) -> Demo | Data | WorldCommands | Train | Evaluate | Benchmark | CompareBenchmarks | Ope | Report | Agents | Envs:
     """Parse by tyro, whose boxes become one line."""
     if list(arguments[:2]) == ["benchmark", "compare"]:
         arguments = [COMPARE, *arguments[2:]]

@@ -8,7 +8,7 @@ from svsim.metrics.classification import (
     root_mean_square_error,
     user_auc,
 )
-from svsim.metrics.exposure import coverage, gini, tail_share
+from svsim.metrics.exposure import coverage, gini, lorenz_curve, tail_share
 from svsim.metrics.ranking import top_gains
 from svsim.metrics.resampling import RESAMPLES, Resamples
 
@@ -20,6 +20,7 @@ __all__ = [
     "confusion_scores",
     "coverage",
     "gini",
+    "lorenz_curve",
     "pairs_in_order",
     "root_mean_square_error",
     "tail_share",

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import numpy.typing as npt
 
-__all__ = ["HEAD", "coverage", "gini", "tail_share"]
+__all__ = ["HEAD", "coverage", "gini", "lorenz_curve", "tail_share"]
 
 HEAD = 0.2
 """Share of the items, the most popular ones, that are not the tail."""
@@ -24,6 +24,27 @@ def gini(exposures: npt.ArrayLike) -> float:
     if not n or total == 0:
         return 0.0
     return float(((2 * np.arange(1, n + 1) - n - 1) * values).sum() / (n * total))
+
+
+def lorenz_curve(exposures: npt.ArrayLike, shares: npt.ArrayLike) -> npt.NDArray[np.float64]:
+    """Share of all exposures that the least exposed items have: the diagonal when all have the same.
+
+    Linear between whole items, so that twice the area between it and the diagonal is `gini`.
+
+    Args:
+        exposures: (n,) counts, none negative; those never exposed count as zeros.
+        shares: (S,) shares of the items, in [0, 1].
+
+    Returns:
+        (S,) float64; zeros where there was no exposure.
+    """
+    values = np.sort(np.asarray(exposures, dtype=np.float64))
+    at = np.asarray(shares, dtype=np.float64)
+    total = values.sum()
+    if not len(values) or total == 0:
+        return np.zeros_like(at)
+    whole = np.arange(len(values) + 1) / len(values)
+    return np.asarray(np.interp(at, whole, np.r_[0.0, np.cumsum(values)] / total), dtype=np.float64)
 
 
 def coverage(exposures: npt.ArrayLike) -> float:

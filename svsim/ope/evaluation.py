@@ -33,7 +33,16 @@ from svsim.ope.spec import OPESpec
 from svsim.ope.truth.halves import held_out, split_users
 from svsim.world.presets import find_store
 
-__all__ = ["AUDIT_FILE", "HEADLINE", "RESULT_FILE", "Evaluated", "evaluate", "policies_of", "policy_estimates"]
+__all__ = [
+    "AUDIT_FILE",
+    "HEADLINE",
+    "RESULT_FILE",
+    "Evaluated",
+    "evaluate",
+    "policies_of",
+    "policy_estimates",
+    "read_evaluation",
+]
 
 RESULT_FILE, AUDIT_FILE, SHARDS = "ope.json", "audit.json", "shards"
 HEADLINE = "dr"
@@ -101,7 +110,7 @@ def evaluate(
         _check_audit(audit, spec, despite_audit)
         finished = folder / RESULT_FILE
         if finished.is_file() and not (folder / SHARDS).exists():
-            return Evaluated(_finished(finished), {})
+            return Evaluated(read_evaluation(finished), {})
         (folder / SHARDS).mkdir(exist_ok=True)
         found = _run(spec, logged, audit, folder / SHARDS, progress)
         write_file(finished, _json(found.document))
@@ -111,7 +120,12 @@ def evaluate(
         return found
 
 
-def _finished(file: Path) -> dict[str, Any]:
+def read_evaluation(file: Path) -> dict[str, Any]:
+    """Read a finished evaluation's `ope.json`.
+
+    Raises:
+        OutputError: It is damaged, or was written by another version.
+    """
     try:
         document = json.loads(file.read_text(encoding="utf-8"))
         if document["format"] != FORMAT or document["version"] != VERSION:

@@ -2,41 +2,22 @@
 
 from __future__ import annotations
 
-import re
-from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from svsim.benchmark.compare import BenchmarkComparison
 from svsim.benchmark.results import Results
 from svsim.names import INFLUENCER, NORMAL
-from svsim.report.tables import number, plain_table, value_and_interval
+from svsim.report.tables import Sheet, number, plain_table, short_agent, value_and_interval
 
 if TYPE_CHECKING:
     from rich.console import Group
 
-__all__ = ["Sheet", "comparison_table", "conclusion", "markdown", "render", "sheets"]
+__all__ = ["agent_label", "comparison_table", "conclusion", "leaderboard", "notes", "render", "sheets"]
 
 Record = dict[str, Any]
+_SIGNALS = {"wtr": 3, "wtg": 3, "aux": 3, "watch_s": 1}
 DETAILS = ("groups", "providers")
 """Sheets that are shown on demand."""
-
-
-@dataclass(frozen=True)
-class Sheet:
-    """A table of text.
-
-    Attributes:
-        name: As `engagement`.
-        title: What stands above.
-        columns: Headings.
-        rows: As many cells in each.
-    """
-
-    name: str
-    title: str
-    columns: tuple[str, ...]
-    rows: Sequence[tuple[str, ...]]
 
 
 def sheets(results: Results) -> list[Sheet]:
@@ -47,6 +28,30 @@ def sheets(results: Results) -> list[Sheet]:
     good.sort(key=lambda record: -record["metrics"]["reward"]["mean"])
     made = [_engagement(good), _comparison(good), _influencers(good), _other_groups(good), _providers(good)]
     return [sheet for sheet in made if sheet.rows]
+
+
+def leaderboard(results: Results) -> Sheet:
+    """Place, agent, what is told of it, reward, score, lead over the rail that all are compared with, its signals."""
+    good = sorted(
+        (record for record in results.records if "error" not in record),
+        key=lambda record: -record["metrics"]["reward"]["mean"],
+    )
+    against = next((record["comparison"]["against"] for record in good if "comparison" in record), "the rail")
+    rows = [
+        (
+            str(place),
+            agent_label(record),
+            _verdict(record),
+            _with_interval(record["metrics"]["reward"]),
+            _with_interval(record["metrics"].get("score")),
+            *_compared(record.get("comparison")),
+            *(number(record["metrics"][name]["mean"], digits) for name, digits in _SIGNALS.items()),
+        )
+        for place, record in enumerate(good, start=1)
+    ]
+    columns = ("", "agent", "", "reward [95 %]", "score [95 %]", f"to {against} [95 %]", "p", "P(better) [95 %]")
+    title = "Agents by reward; the same users, sessions and candidates for all"
+    return Sheet("leaderboard", title, (*columns, "WTR", "WTG", "aux", "watch s"), rows, (1, 2))
 
 
 def render(results: Results, *, details: bool = False) -> Group:
@@ -67,15 +72,8 @@ def render(results: Results, *, details: bool = False) -> Group:
             table.add_row(*row)
         parts.append(table)
     parts += [f"failed: {record['agent']}: {record['error']}" for record in results.records if "error" in record]
-    parts += [text for text in (conclusion(results), _notes(results)) if text]
+    parts += [text for text in (conclusion(results), notes(results)) if text]
     return Group(*parts)
-
-
-def markdown(sheet: Sheet) -> str:
-    """A sheet as a Markdown table, without its title."""
-    lines = [sheet.columns, ("---",) * len(sheet.columns), *sheet.rows]
-    cells = [[cell.replace("|", r"\|") for cell in line] for line in lines]
-    return "\n".join(f"| {' | '.join(line)} |" for line in cells)
 
 
 def comparison_table(found: BenchmarkComparison, name: str, first: str, second: str) -> Group:
@@ -93,12 +91,12 @@ def comparison_table(found: BenchmarkComparison, name: str, first: str, second: 
     table = plain_table(title, "agent", "first", "second", "second − first", "p", "")
     for record in found.records:
         if "error" in record:
-            table.add_row(_short(record["agent"]), "–", "–", "–", "–", "failed")
+            table.add_row(short_agent(record["agent"]), "–", "–", "–", "–", "failed")
             continue
         difference = record["difference"]
         word = {True: "better", False: "worse", None: "no difference told"}[difference["better"]]
         table.add_row(
-            _short(record["agent"]),
+            short_agent(record["agent"]),
             *(_with_interval(record[which]) for which in ("first", "second")),
             _with_interval(difference),
             _p(difference["adjusted_p"]),
@@ -110,7 +108,7 @@ def comparison_table(found: BenchmarkComparison, name: str, first: str, second: 
         parts.append("Unpaired: no seed and session in common, so both count as independent.")
     for which, names in (("first", found.only_first), ("second", found.only_second)):
         if names:
-            parts.append(f"Only in the {which}: {', '.join(map(_short, names))}.")
+            parts.append(f"Only in the {which}: {', '.join(map(short_agent, names))}.")
     parts += [
         f"{setting}: {one} in the first, {other} in the second." for setting, (one, other) in found.settings.items()
     ]
@@ -121,11 +119,10 @@ def comparison_table(found: BenchmarkComparison, name: str, first: str, second: 
 
 
 def _engagement(records: list[Record]) -> Sheet:
-    digits = {"wtr": 3, "wtg": 3, "aux": 3, "watch_s": 1, "length": 1}
-    digits |= {"distinct_videos": 0}
+    digits = {**_SIGNALS, "length": 1, "distinct_videos": 0}
     rows = [
         (
-            _name(record),
+            agent_label(record),
             _with_interval(record["metrics"]["reward"]),
             _with_interval(record["metrics"].get("score")),
             *(number(record["metrics"][name]["mean"], places) for name, places in digits.items()),
@@ -141,7 +138,7 @@ def _comparison(records: list[Record]) -> Sheet:
     count = next((record["slices"]["count"] for record in records if "slices" in record), 0)
     rows = [
         (
-            _name(record),
+            agent_label(record),
             _with_interval(record["slices"]["score"]) if "slices" in record else "–",
             *_compared(record.get("comparison")),
             "–" if record.get("behind") is None else _with_interval(record["behind"]),
@@ -175,7 +172,7 @@ def _influencers(records: list[Record]) -> Sheet:
     counts = records[0]["groups"]
     rows = [
         (
-            _name(record),
+            agent_label(record),
             *(_with_interval(record["groups"][group]["reward"]) for group in (INFLUENCER, NORMAL)),
             _with_interval(record["gap"]["reward"]),
             _with_interval(record["gap_within_activity"]["reward"]),
@@ -199,7 +196,7 @@ def _other_groups(records: list[Record]) -> Sheet:
         levels = list(told["groups"])
         columns.append(f"{levels[-1]} − {levels[0]}")
     rows = [
-        (_name(record), *(_with_interval(record["groupings"][name]["gap"]["reward"]) for name in groupings))
+        (agent_label(record), *(_with_interval(record["groupings"][name]["gap"]["reward"]) for name in groupings))
         for record in records
     ]
     return Sheet("groups", "Gaps between other groups of users [95 %]", ("agent", *columns), rows)
@@ -214,7 +211,7 @@ def _providers(records: list[Record]) -> Sheet:
     }
     rows = [
         (
-            _name(record),
+            agent_label(record),
             *(number(record["metrics"][name]["mean"], 0) for name in ("distinct_authors", "distinct_tags")),
             *(_with_interval(record["metrics"][name]) for name in measures),
         )
@@ -234,18 +231,19 @@ def conclusion(results: Results) -> str | None:
     if best is None:
         return None
     if best["winner"]:
-        return f"{_name(best)} wins: it is above every other agent, by paired differences with Holm's correction."
-    ties = [_name(record) for record in rivals if record is not best and record["behind"]["better"] is not False]
+        return f"{agent_label(best)} wins: it is above every other agent, by paired differences with Holm's correction."
+    ties = [agent_label(record) for record in rivals if record is not best and record["behind"]["better"] is not False]
     if not ties:
-        return f"{_name(best)} has no other agent to be compared with."
-    return f"No winner: {_name(best)} is best, and not told apart from {_listed(ties)}."
+        return f"{agent_label(best)} has no other agent to be compared with."
+    return f"No winner: {agent_label(best)} is best, and not told apart from {_listed(ties)}."
 
 
 def _listed(names: list[str]) -> str:
     return names[0] if len(names) == 1 else f"{', '.join(names[:-1])} and {names[-1]}"
 
 
-def _notes(results: Results) -> str | None:
+def notes(results: Results) -> str | None:
+    """What is to be known when reading the tables; None where every agent failed."""
     records = [record for record in results.records if "error" not in record]
     if not records:
         return None
@@ -253,28 +251,18 @@ def _notes(results: Results) -> str | None:
     served = f"{first['sessions']:,} sessions"
     if first["skipped_sessions"]:
         served += f" ({first['skipped_sessions']:,} too short to be served)"
-    notes = f"{first['env']}: {first['episodes']:,} episodes × {first['seeds']} seeds of {served}."
-    notes += " Videos, authors, tags: how many different ones a seed's episodes served."
-    notes += " P(better): of an episode against the same one of the rail. Tied: not told apart from the best."
+    told = f"{first['env']}: {first['episodes']:,} episodes × {first['seeds']} seeds of {served}."
+    told += " Videos, authors, tags: how many different ones a seed's episodes served."
+    told += " P(better): of an episode against the same one of the rail. Tied: not told apart from the best."
     if any(record["privileged"] for record in records):
-        notes += " * privileged: knows what no observation tells."
-    return notes
+        told += " * privileged: knows what no observation tells."
+    return told
 
 
-def _name(record: Record) -> str:
+def agent_label(record: Record) -> str:
     """What an agent goes by, with a mark if it is privileged."""
-    name = _short(str(record["agent"]))
+    name = short_agent(str(record["agent"]))
     return f"{name} *" if record["privileged"] else name
-
-
-def _short(agent: str) -> str:
-    """An agent as typed without the folders of its files; a trained one goes by its run."""
-    place, query, options = agent.partition("?")
-    short = re.sub(r"run=[^&]*/", "run=", options)
-    if not options.startswith("run="):
-        return f"{place.rpartition('/')[2]}{query}{short}"
-    run, _, rest = short.removeprefix("run=").partition("&")
-    return f"{run}{'?' if rest else ''}{rest}"
 
 
 def _with_interval(told: dict[str, Any] | None) -> str:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import io
+from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -10,9 +12,10 @@ from svsim.data.atomic import write_file
 from svsim.report.tables import plain_table
 
 if TYPE_CHECKING:
+    from matplotlib.axes import Axes
     from rich.table import Table
 
-__all__ = ["card_figure", "card_tables"]
+__all__ = ["card_figure", "card_panels", "card_tables"]
 
 Told = dict[str, Any]
 TITLES = {"click": "click", "long_view": "long view", "half": "WTR > 0.5"}
@@ -148,7 +151,7 @@ def _number(value: float | None, digits: int = 4) -> str:
 
 
 def card_figure(card: Told, path: Path) -> None:
-    """Draw the card: reliability of click and long view, watch times, leaving, policies.
+    """Draw the card: reliability of click and long view, rates by day, watch times, leaving, policies.
 
     Args:
         card: `card.json`.
@@ -158,21 +161,35 @@ def card_figure(card: Told, path: Path) -> None:
 
     figure = Figure(figsize=(11, 7.5), layout="constrained")
     axes = figure.subplots(2, 3).ravel()
-    for axis, name in zip(axes, ("click", "long_view"), strict=False):
-        _reliability(axis, card, name)
-    _days(axes[2], card)
-    _watch_figure(axes[3], card)
-    _hazard(axes[4], card)
-    if "policies" in card:
-        _scatter(axes[5], card["policies"])
-    else:
-        axes[5].axis("off")
+    panels = card_panels(card)
+    for axis, draw in zip(axes, panels.values(), strict=False):
+        draw(axis)
+    for axis in axes[len(panels) :]:
+        axis.axis("off")
     content = io.BytesIO()
     figure.savefig(content, format="png", dpi=120)
     write_file(path, content.getvalue())
 
 
-def _reliability(axis: Any, card: Told, name: str) -> None:
+def card_panels(card: Told) -> dict[str, Callable[[Axes], None]]:
+    """What each panel of the card shows, and the function that draws it.
+
+    Args:
+        card: `card.json`.
+    """
+    panels: dict[str, Callable[[Axes], None]] = {
+        "Reliability: click": partial(_reliability, card=card, name="click"),
+        "Reliability: long view": partial(_reliability, card=card, name="long_view"),
+        "Rates by day": partial(_days, card=card),
+        "Watch time by quantiles": partial(_watch_figure, card=card),
+        "Leaving": partial(_hazard, card=card),
+    }
+    if "policies" in card:
+        panels["Policies in the simulation and judged"] = partial(_scatter, told=card["policies"])
+    return panels
+
+
+def _reliability(axis: Axes, card: Told, name: str) -> None:
     axis.plot([0, 1], [0, 1], color="0.6", linewidth=1)
     for log, marker in (("all", "o"), ("random", "s")):
         own = card["protocols"]["running"].get(log)
@@ -185,7 +202,7 @@ def _reliability(axis: Any, card: Told, name: str) -> None:
     axis.legend(frameon=False)
 
 
-def _days(axis: Any, card: Told) -> None:
+def _days(axis: Axes, card: Told) -> None:
     days = [str(day["date"])[4:] for day in card["days"]]
     for name, colour in (("click", "C0"), ("long_view", "C1"), ("half", "C2")):
         axis.plot(days, [day[name]["logged"] for day in card["days"]], "o-", color=colour, label=TITLES[name])
@@ -194,7 +211,7 @@ def _days(axis: Any, card: Told) -> None:
     axis.legend(frameon=False)
 
 
-def _watch_figure(axis: Any, card: Told) -> None:
+def _watch_figure(axis: Axes, card: Told) -> None:
     for number, row in enumerate(card["watch_s"]):
         logged, model = ([max(v, 0.1) for v in row[name]] for name in ("logged", "model"))
         axis.plot(logged, model, "o", markersize=4, color=f"C{number}", label=row["duration"])
@@ -204,7 +221,7 @@ def _watch_figure(axis: Any, card: Told) -> None:
         axis.legend(frameon=False, fontsize=7)
 
 
-def _hazard(axis: Any, card: Told) -> None:
+def _hazard(axis: Axes, card: Told) -> None:
     groups = card["sessions"]["hazard"]["groups"]
     axis.plot([g["predicted"] for g in groups], [g["logged"] for g in groups], "o", markersize=4)
     high = max(max(g["predicted"], g["logged"]) for g in groups)
@@ -212,7 +229,7 @@ def _hazard(axis: Any, card: Told) -> None:
     axis.set(title="P(leave) by tenths", xlabel="predicted", ylabel="logged")
 
 
-def _scatter(axis: Any, told: Told) -> None:
+def _scatter(axis: Axes, told: Told) -> None:
     judge = next(iter(told["rankings"].values()))["against"]
     points = sorted(
         (own[judge]["by_step"], own["learned"]["by_step"], short_name(name)) for name, own in told["values"].items()

@@ -8,13 +8,13 @@ from typing import TYPE_CHECKING, Any
 
 from svsim.data.atomic import write_file
 from svsim.ope.estimates import LITTLE
-from svsim.report.tables import number, plain_table, value_and_interval
+from svsim.report.tables import number, plain_table, short_agent, value_and_interval
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from rich.table import Table
 
-__all__ = ["FIGURES", "ope_figures", "ope_tables"]
+__all__ = ["FIGURES", "draw_estimators", "draw_policies", "ope_figures", "ope_tables", "span_of"]
 
 Told = dict[str, Any]
 FIGURES = ("estimates.png", "policies.png")
@@ -57,16 +57,6 @@ def ope_tables(told: Told) -> list[Table | str]:
     if any(own["ess"] < LITTLE for record in good for own in record["estimates"].values()):
         parts.append(f"! fewer than {LITTLE:.0f} effective rows (ESS): not to be relied on")
     return parts
-
-
-def short_agent(name: str) -> str:
-    """The agent as typed, without the folders of its file or run."""
-    place, query, options = name.partition("?")
-    kept = "&".join(
-        f"{key}={value.rpartition('/')[2]}"
-        for key, _, value in (pair.partition("=") for pair in options.split("&") if pair)
-    )
-    return f"{place.rpartition('/')[2]}{query}{kept}"
 
 
 def _level(told: Told) -> str:
@@ -176,8 +166,12 @@ def ope_figures(told: Told, folder: Path) -> None:
     good = [record for record in told["policies"] if "error" not in record]
     if not good:
         return
+    from matplotlib.figure import Figure
+
     _save(_by_estimator(told, good), folder / FIGURES[0])
-    _save(_by_policy(told, good), folder / FIGURES[1])
+    figure = Figure(figsize=(7, 1.4 + 0.45 * len(good)), layout="constrained")
+    draw_policies(figure.subplots(), told)
+    _save(figure, folder / FIGURES[1])
 
 
 def _save(figure: Any, path: Path) -> None:
@@ -194,23 +188,16 @@ def _by_estimator(told: Told, records: list[Told]) -> Any:
     figure = Figure(figsize=(4.2 * columns, 0.6 + 3.4 * rows), layout="constrained")
     axes = figure.subplots(rows, columns, squeeze=False, sharex=True).ravel()
     for place, (axis, record) in enumerate(zip(axes, records, strict=False)):
-        names = list(record["estimates"])
-        _points(axis, names, [record["estimates"][name] for name in names])
-        axis.invert_yaxis()
+        draw_estimators(axis, told, record)
         axis.tick_params(labelbottom=place + columns >= len(records))
-        if "truth" in told:
-            true = told["truth"]["values"][record["agent"]]["value"]
-            axis.axvline(true, color="C3", linewidth=1, label="truth")
-            axis.legend(frameon=False, fontsize=7, loc="lower right")
-        axis.set_title(f"{short_agent(record['agent'])}\n{record['ess']:,.0f} effective rows", fontsize=9)
     for axis in axes[len(records) :]:
         axis.axis("off")
-    axes[0].set_xlim(*_span(records))
+    axes[0].set_xlim(*span_of(records))
     figure.supxlabel(f"{told['log']['reward']}, one-step (orange: the model's word)", fontsize=9)
     return figure
 
 
-def _span(records: list[Told]) -> tuple[float, float]:
+def span_of(records: list[Told]) -> tuple[float, float]:
     """What the intervals of estimates with enough effective rows span; the others may be cut."""
     every = [own for record in records for own in record["estimates"].values() if own["low"] is not None]
     shown = [own for own in every if own["ess"] >= LITTLE] or every
@@ -221,12 +208,15 @@ def _span(records: list[Told]) -> tuple[float, float]:
     return low - margin, high + margin
 
 
-def _by_policy(told: Told, records: list[Told]) -> Any:
-    from matplotlib.figure import Figure
+def draw_policies(axis: Axes, told: Told) -> None:
+    """Doubly robust estimates of all policies, the best above; the truth beside them where it is known.
 
-    figure = Figure(figsize=(7, 1.4 + 0.45 * len(records)), layout="constrained")
-    axis = figure.subplots()
-    ordered = sorted(records, key=lambda record: record["estimates"]["dr"]["value"] or 0.0)
+    Args:
+        axis: Where.
+        told: `ope.json`, with at least one policy that did not fail.
+    """
+    good = [record for record in told["policies"] if "error" not in record]
+    ordered = sorted(good, key=lambda record: record["estimates"]["dr"]["value"] or 0.0)
     _points(axis, [short_agent(r["agent"]) for r in ordered], [r["estimates"]["dr"] for r in ordered])
     if "truth" in told:
         true = [told["truth"]["values"][record["agent"]]["value"] for record in ordered]
@@ -235,7 +225,23 @@ def _by_policy(told: Told, records: list[Told]) -> Any:
     mean = told["log"]["mean_reward"]["value"]
     axis.axvline(mean, color="0.6", linewidth=1, linestyle=":")
     axis.set(xlabel=f"{told['log']['reward']}, one-step; dotted: the log's own mean", title="Doubly robust estimates")
-    return figure
+
+
+def draw_estimators(axis: Axes, told: Told, record: Told) -> None:
+    """One policy's estimates, an estimator a row; the truth where it is known.
+
+    Args:
+        axis: Where.
+        told: `ope.json`.
+        record: The policy's, one that did not fail.
+    """
+    names = list(record["estimates"])
+    _points(axis, names, [record["estimates"][name] for name in names])
+    axis.invert_yaxis()
+    if "truth" in told:
+        axis.axvline(told["truth"]["values"][record["agent"]]["value"], color="C3", linewidth=1, label="truth")
+        axis.legend(frameon=False, fontsize=7, loc="lower right")
+    axis.set_title(f"{short_agent(record['agent'])}\n{record['ess']:,.0f} effective rows", fontsize=9)
 
 
 def _points(axis: Axes, names: list[str], records: list[Told]) -> None:

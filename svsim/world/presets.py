@@ -16,7 +16,7 @@ from svsim.world.config import PRESETS
 from svsim.world.constants import constants_fingerprint
 from svsim.world.files import write_world
 
-__all__ = ["PRESETS", "find_store", "home", "preset_store"]
+__all__ = ["PRESETS", "built_preset_stores", "find_store", "home", "preset_store"]
 
 PATIENCE_S, PAUSE_S = 120.0, 0.2
 
@@ -37,11 +37,7 @@ def preset_store(name: str) -> FeedStore:
     """
     if name not in PRESETS:
         raise UnknownNameError(f"expected a preset of {', '.join(PRESETS)}, found {name!r}", where="store")
-    # What another version would have made, or another size or other constants, lies elsewhere.
-    made_by = hashlib.sha256(f"{__version__} {VERSION} {PRESETS[name]} {constants_fingerprint()}".encode()).hexdigest()[
-        :8
-    ]
-    path = home() / "stores" / f"{name}-{made_by}"
+    path = _place(name)
     waited = 0.0
     while not is_store(path):
         try:
@@ -54,6 +50,17 @@ def preset_store(name: str) -> FeedStore:
             time.sleep(PAUSE_S)
             waited += PAUSE_S
     return open_store(path)
+
+
+def _place(name: str) -> Path:
+    """Where a preset's store is kept; what another version, size or set of constants would make lies elsewhere."""
+    made_by = hashlib.sha256(f"{__version__} {VERSION} {PRESETS[name]} {constants_fingerprint()}".encode()).hexdigest()
+    return home() / "stores" / f"{name}-{made_by[:8]}"
+
+
+def built_preset_stores() -> list[FeedStore]:
+    """The stores of the presets that were built already."""
+    return [open_store(path) for path in map(_place, PRESETS) if is_store(path)]
 
 
 def find_store(store: str | Path | FeedStore) -> FeedStore:

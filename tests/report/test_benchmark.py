@@ -10,7 +10,8 @@ from rich.console import Console
 
 from svsim.benchmark import BenchmarkSpec, Results, run
 from svsim.data import FeedStore
-from svsim.report.benchmark import conclusion, markdown, render, sheets
+from svsim.report.benchmark import conclusion, render, sheets
+from svsim.report.tables import markdown
 
 FAILING = "tests.examples.failing:Nothing"
 
