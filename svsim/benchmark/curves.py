@@ -98,11 +98,11 @@ def reward_quantiles(results: Results) -> pd.DataFrame:
 
 
 def concentration(results: Results, shares: npt.ArrayLike) -> pd.DataFrame:
-    """How an agent's exposures are spread over the pool's authors: Lorenz curves.
+    """How an agent's exposures are spread over the pool's authors: Lorenz curves, read from their upper end.
 
     Args:
         results: Of a benchmark.
-        shares: (S,) shares of the authors, the least exposed first, in [0, 1].
+        shares: (S,) shares of the authors, the most exposed first, in [0, 1].
 
     Returns:
         A row an agent and share: `agent`, `authors`, `exposures` (the share that these authors have).
@@ -120,6 +120,6 @@ def concentration(results: Results, shares: npt.ArrayLike) -> pd.DataFrame:
         of_pool = round(metrics["distinct_authors"]["mean"] / metrics["author_coverage"]["mean"])
         exposures = np.zeros(max(of_pool, len(own)))
         exposures[: len(own)] = own["exposures"]
-        curve = lorenz_curve(exposures, at)
+        curve = 1 - lorenz_curve(exposures, 1 - at)
         frames.append(pd.DataFrame({"agent": record["agent"], "authors": at, "exposures": curve}))
     return pd.concat(frames, ignore_index=True) if frames else pd.DataFrame(columns=["agent", "authors", "exposures"])

@@ -31,7 +31,7 @@ def audit_table(record: Told) -> list[Table | str]:
 def _gates(record: Told) -> Table:
     dates = record["dates"]
     title = f"Audit of the random log, {dates[0]} to {dates[-1]}"
-    table = plain_table(title, "gate", "value", "limit", "n", "verdict")
+    table = plain_table(title, "gate", "value", "limit", "n", "verdict", left=(0, 4))
     for gate in record["gates"]:
         table.add_row(gate["name"], _short(gate["value"]), _short(gate["limit"]), f"{gate['n']:,}", gate["verdict"])
     return table

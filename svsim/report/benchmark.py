@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from typing import TYPE_CHECKING, Any
 
 from svsim.benchmark.compare import BenchmarkComparison
@@ -31,27 +32,33 @@ def sheets(results: Results) -> list[Sheet]:
 
 
 def leaderboard(results: Results) -> Sheet:
-    """Place, agent, what is told of it, reward, score, lead over the rail that all are compared with, its signals."""
+    """Place, agent, reward, what is told of it, score, lead over the rail that all are compared with, its signals."""
     good = sorted(
         (record for record in results.records if "error" not in record),
         key=lambda record: -record["metrics"]["reward"]["mean"],
     )
     against = next((record["comparison"]["against"] for record in good if "comparison" in record), "the rail")
-    rows = [
-        (
-            str(place),
-            agent_label(record),
-            _verdict(record),
-            _with_interval(record["metrics"]["reward"]),
-            _with_interval(record["metrics"].get("score")),
-            *_compared(record.get("comparison")),
-            *(number(record["metrics"][name]["mean"], digits) for name, digits in _SIGNALS.items()),
+    places = itertools.count(1)
+    rows = []
+    for record in good:
+        compared = record.get("comparison")
+        lead, p, _ = _compared(compared)
+        rows.append(
+            (
+                "–" if record["privileged"] else str(next(places)),
+                agent_label(record),
+                _with_interval(record["metrics"]["reward"]),
+                _verdict(record),
+                _with_interval(record["metrics"].get("score")),
+                lead,
+                p,
+                number(compared["improvement"]["mean"]) if compared else "–",
+                *(number(record["metrics"][name]["mean"], digits) for name, digits in _SIGNALS.items()),
+            )
         )
-        for place, record in enumerate(good, start=1)
-    ]
-    columns = ("", "agent", "", "reward [95 %]", "score [95 %]", f"to {against} [95 %]", "p", "P(better) [95 %]")
+    columns = ("#", "agent", "reward [95 %]", "verdict", "score [95 %]", f"to {against} [95 %]", "p", "P(better)")
     title = "Agents by reward; the same users, sessions and candidates for all"
-    return Sheet("leaderboard", title, (*columns, "WTR", "WTG", "aux", "watch s"), rows, (1, 2))
+    return Sheet("leaderboard", title, (*columns, "WTR", "WTG", "aux", "watch s"), rows, (1, 3))
 
 
 def render(results: Results, *, details: bool = False) -> Group:

@@ -44,7 +44,9 @@ def card_tables(card: Told) -> list[Table | str]:
 
 def _gates(card: Told) -> Table:
     dates = card["dates"]
-    table = plain_table(f"Calibration card, {dates[0]} to {dates[-1]}", "gate", "value", "limit", "n", "verdict")
+    table = plain_table(
+        f"Calibration card, {dates[0]} to {dates[-1]}", "gate", "value", "limit", "n", "verdict", left=(0, 4)
+    )
     for gate in card["gates"]:
         table.add_row(gate["name"], _number(gate["value"]), _number(gate["limit"]), f"{gate['n']:,}", gate["verdict"])
     return table

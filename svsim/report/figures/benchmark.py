@@ -55,26 +55,33 @@ def _styles(records: Sequence[Record]) -> dict[str, dict[str, Any]]:
     return styles
 
 
-def intervals(records: Sequence[Record]) -> Figure:
-    """Mean reward of an episode with its 95 % interval, an agent a row, the best above.
+def intervals(rows: Sequence[tuple[Record, Record]], xlabel: str, zero: str = "") -> Figure:
+    """A value and its 95 % interval, an agent a row, the first above.
 
     Args:
-        records: Of agents that did not fail, the best first.
+        rows: An agent's record, and `mean`, `low`, `high` of what is shown.
+        xlabel: What it is.
+        zero: What a line at zero stands for; none without.
     """
     from matplotlib.figure import Figure
 
-    figure = Figure(figsize=(6.4, 0.9 + 0.27 * len(records)), layout="constrained")
+    figure = Figure(figsize=(5.2, 0.9 + 0.27 * len(rows)), layout="constrained")
     axis = figure.subplots()
-    for place, record in enumerate(records):
-        own = record["metrics"]["reward"]
+    for place, (record, own) in enumerate(rows):
         privileged = record["privileged"]
         colour = QUIET if privileged or record["agent"] in _RAILS else COLOURS[0]
         axis.plot([own["low"], own["high"]], [place, place], color=colour, linewidth=2)
         axis.plot(own["mean"], place, "o", color=colour, markerfacecolor="none" if privileged else colour)
-    axis.set_yticks(range(len(records)), [agent_label(record) for record in records])
-    axis.set_ylim(len(records) - 0.4, -0.6)
+    if zero:
+        axis.axvline(0, color=QUIET, linewidth=1)
+        axis.annotate(
+            zero, (0, 1), xycoords=("data", "axes fraction"), xytext=(0, 2), textcoords="offset points", ha="center",
+            fontsize=8.5, color=QUIET,
+        )  # fmt: skip
+    axis.set_yticks(range(len(rows)), [agent_label(record) for record, _ in rows])
+    axis.set_ylim(len(rows) - 0.4, -0.6)
     axis.grid(axis="y", visible=False)
-    axis.set_xlabel("reward of an episode, 95 % interval")
+    axis.set_xlabel(xlabel)
     return figure
 
 
@@ -131,7 +138,7 @@ def group_boxes(table: pd.DataFrame, records: Sequence[Record]) -> Figure:
     axis.set_yticks(range(len(records)), [agent_label(record) for record in records])
     axis.set_ylim(len(records) - 0.45, -0.55)
     axis.grid(axis="y", visible=False)
-    axis.set_xlabel("reward of an episode: median, half of the episodes (bar), four fifths (line)")
+    axis.set_xlabel("reward of an episode")
     handles = [
         Line2D([], [], color=COLOURS[1], marker="D", label="influencers"),
         Line2D([], [], color=COLOURS[0], marker="o", label="normal users"),
@@ -150,6 +157,7 @@ def lines(
     ylabel: str,
     reference: Sequence[Sequence[float]] | None = None,
     marked: bool = True,
+    logarithmic: bool = False,
 ) -> Figure:
     """One line an agent.
 
@@ -160,8 +168,9 @@ def lines(
         y: Column upwards.
         xlabel: Of x.
         ylabel: Of y.
-        reference: Two points of a line to compare with: its xs and its ys.
+        reference: A line to compare with: its xs and its ys.
         marked: Whether points are marked.
+        logarithmic: Whether x is.
     """
     from matplotlib.figure import Figure
 
@@ -176,6 +185,9 @@ def lines(
         if len(own):
             axis.plot(own[x], own[y], label=agent_label(record), **style)
     axis.set(xlabel=xlabel, ylabel=ylabel)
+    if logarithmic:
+        axis.set_xscale("log")
+        axis.xaxis.set_major_formatter(lambda value, _: f"{100 * value:g} %")
     _legend(figure, axis)
     return figure
 

@@ -14,13 +14,12 @@ if TYPE_CHECKING:
 __all__ = ["losses", "rewards"]
 
 
-def losses(history: pd.DataFrame, head: str, title: str) -> Figure:
+def losses(history: pd.DataFrame, head: str) -> Figure:
     """A head's loss on the training and the validation split, by epoch.
 
     Args:
         history: With `epoch`, `train_HEAD`, `valid_HEAD`.
         head: Which.
-        title: What stands above.
     """
     from matplotlib.figure import Figure
 
@@ -31,7 +30,7 @@ def losses(history: pd.DataFrame, head: str, title: str) -> Figure:
             history["epoch"], history[f"{part}_{head}"],
             color=COLOURS[place], linestyle=LINES[place], marker=MARKERS[place], label=name,
         )  # fmt: skip
-    axis.set(xlabel="epoch", ylabel="loss", title=title)
+    axis.set(xlabel="epoch", ylabel="loss")
     integer_axis(axis)
     axis.legend()
     return figure

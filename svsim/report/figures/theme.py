@@ -15,8 +15,8 @@ if TYPE_CHECKING:
 
 __all__ = ["COLOURS", "INK", "LINES", "MARKERS", "QUIET", "TRUTH", "integer_axis", "themed", "to_svg"]
 
-COLOURS = ("#a00001", "#a00002", "#a00003", "#a00004", "#a00005", "#a00006")
-"""Stand for the page's variables `--c1` to `--c6`: a page in light and one in dark give them other values."""
+COLOURS = ("#a00001", "#a00002", "#a00003", "#a00004", "#a00005", "#a00006", "#a00007")
+"""Stand for the page's variables `--c1` to `--c7`: a page in light and one in dark give them other values."""
 INK, QUIET, GRID = "#101112", "#808182", "#d0d1d2"
 TRUTH = COLOURS[3]
 """What is true, a limit, a threshold."""

@@ -15,35 +15,37 @@ from svsim.benchmark.spec import BenchmarkSpec
 from svsim.report.benchmark import agent_label, conclusion, leaderboard, notes, sheets
 from svsim.report.figures import benchmark as figures
 from svsim.report.figures.theme import themed, to_svg
-from svsim.report.page.contents import Block, Figure, Section, Table, Words, data_sheet
+from svsim.report.page.contents import Block, Figure, Panels, Section, Table, Words, data_sheet
 from svsim.report.page.found import Benchmark
-from svsim.report.tables import Sheet, short_agent
+from svsim.report.tables import Sheet, number, short_agent
 
 __all__ = ["benchmark_section", "command_of"]
 
 Record = dict[str, Any]
 
 
-def benchmark_section(benchmark: Benchmark, name: str) -> Section:
+def benchmark_section(benchmark: Benchmark, name: str, *, command: str | None, concluding: bool) -> Section:
     """Everything about one benchmark.
 
     Args:
         benchmark: A finished one.
         name: Of the section, once on the page.
+        command: That made it; None for what its specification tells.
+        concluding: Whether what came out is told here.
     """
     results = benchmark.results
     good = [record for record in results.records if "error" not in record]
     good.sort(key=lambda record: -record["metrics"]["reward"]["mean"])
     failed = [(short_agent(record["agent"]), record["error"]) for record in results.records if "error" in record]
-    board: list[Block] = [Words(text, "result") for text in [conclusion(results)] if text]
-    board.append(Table(leaderboard(results), failed))
+    board: list[Block] = [Table(leaderboard(results), failed)]
     parts = [Section(f"{name}-leaderboard", "Leaderboard", board)]
     if good:
-        board += [_intervals(name, good), *(Words(text) for text in [notes(results)] if text)]
+        board += [Panels(_intervals(name, good)), *(Words(text) for text in [notes(results)] if text)]
         board += [Table(sheet, folded=True) for sheet in sheets(results) if sheet.name in ("engagement", "comparison")]
         parts += _parts(benchmark, name, good)
-    parts.append(Section(f"{name}-made", "How it was made", _made(benchmark)))
-    return Section(name, f"Benchmark: {benchmark.name}", [Words(_about(benchmark))], parts)
+    parts.append(Section(f"{name}-made", "How it was made", _made(benchmark, command)))
+    told = [Words(text, "result") for text in [conclusion(results)] if text and concluding]
+    return Section(name, f"Benchmark: {benchmark.name}", [Words(_about(benchmark)), *told], parts)
 
 
 def _about(benchmark: Benchmark) -> str:
@@ -65,19 +67,34 @@ def _responder(spec: Record) -> str:
 # --- parts -----------------------------------------------------------------------------------------------------------
 
 
-def _intervals(name: str, records: Sequence[Record]) -> Figure:
+def _intervals(name: str, records: Sequence[Record]) -> list[Figure]:
+    rewards = [(record, record["metrics"]["reward"]) for record in records]
+    made = [
+        _forest(
+            rewards, f"{name}-rewards", "Reward", "reward of an episode, 95 % interval", "",
+            "Intervals of two agents overlap more often than the two are alike: the same users are lucky for both.",
+        )
+    ]  # fmt: skip
+    told = [record for record in records if record.get("comparison")]
+    leads = [(record, record["comparison"]) for record in told if not record["privileged"]]
+    if leads:
+        against = leads[0][1]["against"]
+        made.append(
+            _forest(
+                leads, f"{name}-leads", f"Lead over {against}", "paired difference in reward, 95 % interval", against,
+                "Over the same episodes: what the episodes themselves are worth falls out. Grey: rails.",
+            )
+        )  # fmt: skip
+    return made
+
+
+def _forest(
+    rows: Sequence[tuple[Record, Record]], name: str, title: str, xlabel: str, zero: str, caption: str
+) -> Figure:
     with themed():
-        drawn = figures.intervals(records)
-    rows = [
-        (agent_label(record), *(f"{record['metrics']['reward'][key]:.4f}" for key in ("mean", "low", "high")))
-        for record in records
-    ]
-    data = Sheet(f"{name}-rewards", "", ("agent", "reward", "low", "high"), rows)
-    return _figure(
-        drawn, f"{name}-intervals", "Reward with intervals", data,
-        "Intervals overlap more often than agents are alike: who is told apart says the paired difference in the table."
-        " Grey: rails; hollow: privileged.",
-    )  # fmt: skip
+        drawn = figures.intervals(rows, xlabel, zero)
+    cells = [(agent_label(record), *(number(own[key], 4) for key in ("mean", "low", "high"))) for record, own in rows]
+    return _figure(drawn, f"{name}-figure", title, Sheet(name, "", ("agent", "mean", "low", "high"), cells), caption)
 
 
 def _parts(benchmark: Benchmark, name: str, good: Sequence[Record]) -> list[Section]:
@@ -104,11 +121,11 @@ def _parts(benchmark: Benchmark, name: str, good: Sequence[Record]) -> list[Sect
 def _steps(benchmark: Benchmark, name: str, shown: Sequence[Record]) -> Figure:
     table = curves.by_step(benchmark.results)
     with themed():
-        drawn = figures.step_lines(table, shown)
+        drawn = figures.step_lines(table, _below_oracle(shown))
     wide = table.pivot(index="step", columns="agent", values="reward")
     return _figure(
         drawn, f"{name}-steps-figure", "Mean reward of each step", _wide(f"{name}-steps", wide, shown),
-        "Averaged over the episodes that came so far." + _others(benchmark, shown),
+        "Averaged over the episodes that came so far. The oracle stands in the data alone." + _others(benchmark, shown),
     )  # fmt: skip
 
 
@@ -118,8 +135,8 @@ def _acting(benchmark: Benchmark, name: str, shown: Sequence[Record]) -> list[Bl
         return []
     with themed():
         drawn = figures.lines(
-            table, shown, "part", "lead", xlabel="tenth of the run", ylabel="lead over random, reward of an episode",
-            reference=((1, curves.PARTS), (0, 0)),
+            table, _below_oracle(shown), "part", "lead",
+            xlabel="tenth of the run", ylabel="lead over random, reward of an episode",
         )  # fmt: skip
     wide = table.pivot(index="part", columns="agent", values="lead")
     caption = (
@@ -144,37 +161,52 @@ def _boxes(benchmark: Benchmark, name: str, shown: Sequence[Record]) -> Figure:
     labelled = table.assign(agent=table["agent"].map(short_agent))
     return _figure(
         drawn, f"{name}-groups-figure", "Distribution of episodes' rewards by group", data_sheet(f"{name}-boxes", labelled),
-        "All episodes of a group, over all seeds; the table above compares means over users.",
+        "Median (mark), half of the episodes (bar), four fifths (line); all episodes of a group, over all seeds. The table"
+        " above compares means over users.",
     )  # fmt: skip
 
 
 def _exposure(benchmark: Benchmark, name: str, shown: Sequence[Record]) -> Figure:
-    table = curves.concentration(benchmark.results, np.linspace(0, 1, 101))
+    shares = np.logspace(-3, 0, 61)
+    table = curves.concentration(benchmark.results, shares)
     with themed():
         drawn = figures.lines(
-            table, shown, "authors", "exposures", marked=False, reference=((0, 1), (0, 1)),
-            xlabel="share of the pool's authors, the least shown first", ylabel="their share of all exposures",
+            table, shown, "authors", "exposures", marked=False, logarithmic=True,
+            reference=(shares.tolist(), shares.tolist()),
+            xlabel="share of the pool's authors, the most shown first", ylabel="their share of all exposures",
         )  # fmt: skip
-    told = table[np.isclose(table["authors"] * 20 % 1, 0) | np.isclose(table["authors"] * 20 % 1, 1)]
+    told = table[table["authors"].isin(shares[::4])]
     wide = told.pivot(index="authors", columns="agent", values="exposures")
     return _figure(
         drawn, f"{name}-exposure-figure", "Concentration of exposure on authors", _wide(f"{name}-exposure", wide, shown),
-        "On the diagonal every author would be shown as often; the lower the curve, the fewer have it all.",
+        "The lowest line is what each author would have if all were shown as often; the higher a curve, the fewer authors"
+        " have most of the exposures.",
     )  # fmt: skip
 
 
 def _profiles(benchmark: Benchmark, name: str, shown: Sequence[Record]) -> Figure:
+    # Those of random and the oracle say what a score is, and no more.
+    shown = [record for record in _below_oracle(shown) if record["agent"] != "random"]
     table = benchmark.results.profiles
+    own = table[table["agent"].isin([record["agent"] for record in shown])]
+    told = own[(own["share"] > 0) & (own["share"] < 1)]["threshold"]
+    if len(told):
+        own = own[own["threshold"].between(told.min() - 0.11, told.max() + 0.11)]
     with themed():
         drawn = figures.lines(
-            table, shown, "threshold", "share", marked=False,
+            own, shown, "threshold", "share", marked=False,
             xlabel="score: 0 as random, 1 as the oracle", ylabel="share of the slices with a higher one",
         )  # fmt: skip
-    wide = table.pivot(index="threshold", columns="agent", values="share")
+    wide = own.pivot(index="threshold", columns="agent", values="share")
     caption = "Slices are day × tab × activity × group. The higher the curve, the more of them an agent serves well."
     return _figure(
         drawn, f"{name}-profiles-figure", "Scores over slices", _wide(f"{name}-profile", wide, shown), caption
     )
+
+
+def _below_oracle(shown: Sequence[Record]) -> list[Record]:
+    """Without the oracle, beside which all others would lie flat."""
+    return [record for record in shown if record["agent"] != "oracle"]
 
 
 def _figure(drawn: Any, name: str, title: str, data: Sheet, caption: str) -> Figure:
@@ -195,7 +227,7 @@ def _others(benchmark: Benchmark, shown: Sequence[Record]) -> str:
 # --- how it was made -------------------------------------------------------------------------------------------------
 
 
-def _made(benchmark: Benchmark) -> list[Block]:
+def _made(benchmark: Benchmark, command: str | None) -> list[Block]:
     spec = benchmark.spec
     settings = {name: value for name, value in spec.items() if name not in ("agent_files", "versions", "format")}
     rows = [(name.replace("_", " "), _value(value)) for name, value in settings.items()]
@@ -205,7 +237,7 @@ def _made(benchmark: Benchmark) -> list[Block]:
         for file in ("spec.json", "results.json", "episodes.parquet")
     ]
     made: list[Block] = [
-        Words(command_of(benchmark), "code"),
+        Words(command or command_of(benchmark), "code"),
         Words(f"Versions: {versions}. The same specification gives the same bytes:"),
         Table(Sheet("fingerprints", "Fingerprints", ("file", "SHA-256"), sums, (0, 1))),
         Table(Sheet("settings", "Configuration", ("setting", "value"), rows, (0, 1)), folded=True),

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
 from svsim.report.tables import Sheet, as_sheet
@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     import pandas as pd
     import rich.table
 
-__all__ = ["Block", "Figure", "Film", "Panels", "Section", "Table", "Words", "blocks_of", "data_sheet"]
+__all__ = ["Block", "Figure", "Film", "Panels", "Section", "Table", "Words", "blocks_of", "data_sheet", "folded"]
 
 
 @dataclass(frozen=True)
@@ -131,3 +131,8 @@ def blocks_of(parts: Sequence[rich.table.Table | str], name: str) -> list[Words 
         Words(part) if isinstance(part, str) else Table(as_sheet(part, f"{name}-{number}"))
         for number, part in enumerate(parts)
     ]
+
+
+def folded(blocks: Sequence[Words | Table]) -> list[Words | Table]:
+    """The same, their tables shown on demand."""
+    return [block if isinstance(block, Words) else replace(block, folded=True) for block in blocks]

@@ -22,7 +22,7 @@ def data_section(store: FeedStore, name: str) -> Section:
     """
     of_world = (store.path / TRUTH_FILE).is_file()
     world = " It is a synthetic world's: its figures are not KuaiRand's." if of_world else ""
-    intro = f"The log that all of this is about, as `svsim data describe {store.path.name}` tells at length.{world}"
+    intro = f"The log that all of this is about, as svsim data describe {store.path.name} tells at length.{world}"
     return Section(name, f"Data: {store.path.name}", [Words(intro), Table(_facts(store, name)), *_figures(store, name)])
 
 

@@ -22,7 +22,7 @@ from svsim.ope.records import FORMAT as OPE
 if TYPE_CHECKING:
     import pandas as pd
 
-__all__ = ["Benchmark", "Found", "Run", "find"]
+__all__ = ["Benchmark", "Document", "Found", "Run", "find"]
 
 Told = dict[str, Any]
 
@@ -55,6 +55,15 @@ class Run:
     card: Told | None = None
 
 
+@dataclass(frozen=True)
+class Document:
+    """What one JSON file tells: its name, its place, its content."""
+
+    name: str
+    place: Path
+    told: Told
+
+
 @dataclass
 class Found:
     """Everything that lies in a folder, and below it.
@@ -63,8 +72,8 @@ class Found:
         folder: The folder.
         suite: Of the suite that ran here, what it says.
         benchmarks: Finished ones.
-        evaluations: Off-policy ones, by name.
-        offline: What `svsim evaluate --out` wrote, by name.
+        evaluations: Off-policy ones.
+        offline: What `svsim evaluate --out` wrote.
         runs: Trainings, those that the benchmarks' agents name among them.
         stores: By fingerprint.
         film: A film and a frame of it.
@@ -74,8 +83,8 @@ class Found:
     folder: Path
     suite: Told | None = None
     benchmarks: list[Benchmark] = field(default_factory=list)
-    evaluations: dict[str, Told] = field(default_factory=dict)
-    offline: dict[str, Told] = field(default_factory=dict)
+    evaluations: list[Document] = field(default_factory=list)
+    offline: list[Document] = field(default_factory=list)
     runs: dict[Path, Run] = field(default_factory=dict)
     stores: dict[str, FeedStore] = field(default_factory=dict)
     film: tuple[Path, Path] | None = None
@@ -140,7 +149,7 @@ def _look(found: Found, place: Path) -> None:
         elif form == OPE or (place / OPE_FILE).is_file():
             told = _attempt(found, place, lambda: _finished_ope(place))
             if told is not None:
-                found.evaluations[_called(name, place)] = told
+                found.evaluations.append(Document(_called(name, place), place, told))
         elif form is not None or str(place) not in found.problems:
             results = _attempt(found, place, lambda: load_results(place))
             if results is not None:
@@ -154,7 +163,7 @@ def _look(found: Found, place: Path) -> None:
     for file in sorted(place.glob("*.json")):
         told = _evaluation(file)
         if told is not None:
-            found.offline[file.stem if name == "." else f"{name}/{file.stem}"] = told
+            found.offline.append(Document(file.stem if name == "." else f"{name}/{file.stem}", file, told))
 
 
 def _called(name: str, place: Path) -> str:

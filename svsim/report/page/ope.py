@@ -7,7 +7,7 @@ from typing import Any
 from svsim.report.audit import audit_table
 from svsim.report.figures.theme import themed, to_svg
 from svsim.report.ope import draw_estimators, draw_policies, ope_tables, span_of
-from svsim.report.page.contents import Block, Figure, Panels, Section, blocks_of
+from svsim.report.page.contents import Block, Figure, Panels, Section, blocks_of, folded
 from svsim.report.tables import short_agent
 
 __all__ = ["ope_section"]

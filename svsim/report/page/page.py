@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import base64
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Mapping
+from functools import partial
 from importlib import resources
 from pathlib import Path
+from typing import Any
 
 from svsim._version import __version__
 from svsim.data.atomic import as_output_error, write_file
 from svsim.data.store import FeedStore
+from svsim.errors import StoreError
 from svsim.report.benchmark import conclusion
 from svsim.report.evaluation import evaluation_tables
 from svsim.report.page.benchmark import benchmark_section
@@ -47,11 +50,21 @@ def write_report(folder: Path, store: FeedStore | None = None) -> Path:
 
 
 def make_page(found: Found) -> str:
-    """The page: the same folder gives the same bytes."""
+    """The page: the same folder gives the same bytes.
+
+    Raises:
+        StoreError: Nothing of what was found can be shown.
+    """
     from jinja2 import Environment, PackageLoader, StrictUndefined
 
     title = found.folder.resolve().name
-    sections = list(_sections(found))
+    stores = {store.fingerprint: store for store in built_preset_stores()} | found.stores
+    sections = list(_results(found, {fingerprint: store.path.name for fingerprint, store in stores.items()}))
+    if not sections:
+        raise next(iter(found.problems.values()))
+    sections += _data(found, stores)
+    if found.suite is not None:
+        sections.append(_suite(found))
     environment = Environment(
         loader=PackageLoader("svsim.report.page", "assets"),
         autoescape=True,
@@ -72,46 +85,68 @@ def make_page(found: Found) -> str:
     )
 
 
-def _sections(found: Found) -> Iterator[Section]:
+def _results(found: Found, stores: Mapping[str, str]) -> Iterator[Section]:
+    """Sections of what was run; what cannot be made from damaged files becomes a problem of its own."""
+    several = len(found.benchmarks) > 1
+    command = _suite_command(found)
     for number, benchmark in enumerate(found.benchmarks):
-        yield benchmark_section(benchmark, f"benchmark-{number}")
-    for number, (name, told) in enumerate(found.evaluations.items()):
-        yield ope_section(told, name, f"ope-{number}")
-    for number, (name, told) in enumerate(found.offline.items()):
-        yield Section(
-            f"offline-{number}", f"Offline metrics: {name}", blocks_of(evaluation_tables(told), f"offline-{number}")
-        )
+        make = partial(benchmark_section, benchmark, f"benchmark-{number}", command=command, concluding=several)
+        yield from _attempt(found, benchmark.folder, make)
+    for number, own in enumerate(found.evaluations):
+        yield from _attempt(found, own.place, partial(ope_section, own.told, own.name, f"ope-{number}"))
+    for number, own in enumerate(found.offline):
+        yield from _attempt(found, own.place, partial(_offline, own.told, own.name, f"offline-{number}"))
     runs = list(found.runs.values())
-    cards = [run for run in runs if run.card is not None]
-    for number, run in enumerate(cards):
-        yield card_section(run, f"card-{number}")
-    yield from training_sections(runs)
-    yield from _data(found)
-    if found.suite is not None:
-        yield _suite(found)
+    for number, run in enumerate(run for run in runs if run.card is not None):
+        yield from _attempt(found, run.folder, partial(card_section, run, f"card-{number}"))
+    yield from training_sections(runs, stores)
 
 
-def _data(found: Found) -> Iterator[Section]:
+def _attempt(found: Found, place: Path, make: Callable[[], Section]) -> list[Section]:
+    """A section; none where the files lack what today's svsim writes there."""
+    try:
+        return [make()]
+    except KeyError as error:
+        found.problems[str(place)] = StoreError(
+            f"expected results of this version of svsim, found none of {error}",
+            where=str(place),
+            remedy="run the same command again with another --out",
+        )
+        return []
+
+
+def _offline(told: dict[str, Any], title: str, name: str) -> Section:
+    return Section(name, f"Offline metrics: {title}", blocks_of(evaluation_tables(told), name))
+
+
+def _data(found: Found, stores: Mapping[str, FeedStore]) -> Iterator[Section]:
     """A section a store that the results are of."""
     wanted = [benchmark.spec["store"] for benchmark in found.benchmarks]
-    wanted += [told["spec"]["store"] for told in found.evaluations.values()]
+    wanted += [own.told["spec"]["store"] for own in found.evaluations]
     wanted += [str(run.config.get("store")) for run in found.runs.values()]
-    known = {store.fingerprint: store for store in built_preset_stores()} | found.stores
     for number, fingerprint in enumerate(dict.fromkeys(wanted)):
         name = f"data-{number}"
-        if fingerprint in known:
-            yield data_section(known[fingerprint], name)
+        if fingerprint in stores:
+            yield data_section(stores[fingerprint], name)
         else:
             text = f"The store of fingerprint {fingerprint} was not found: name it by --store to see its figures."
             yield Section(name, "Data", [Words(text, "warning")])
 
 
+def _suite_command(found: Found) -> str | None:
+    """What ran the suite, if one was run; where its stores lie is not known to its results."""
+    if found.suite is None:
+        return None
+    stores = ",".join(f"{name}=STORE" for name in found.suite["stores"])
+    bound = f" --stores {stores}" if stores else ""
+    return f"svsim benchmark --suite {found.suite['name']}{bound} --out {found.folder.resolve().name}"
+
+
 def _suite(found: Found) -> Section:
     suite = found.suite or {}
+    command = _suite_command(found) or ""
     rows = [(str(run["kind"]), name, str(run["store"])) for name, run in suite["runs"].items()]
-    blocks: list[Block] = [
-        Words(f"svsim benchmark --suite {suite['name']} --out {found.folder.resolve().name}", "code")
-    ]
+    blocks: list[Block] = [Words(command, "code")]
     blocks.append(Words(f"Suite {suite['name']}, version {suite['version']}: {suite['description']}."))
     if rows:
         sheet = Sheet("suite-runs", "What it trained", ("kind", "run", "store"), rows, (0, 1, 2))
@@ -121,11 +156,10 @@ def _suite(found: Found) -> Section:
 
 def _summary(found: Found) -> list[Words]:
     """What came out, in a sentence a benchmark; what is missing."""
-    several = len(found.benchmarks) > 1
     words = []
     for benchmark in found.benchmarks:
-        text = conclusion(benchmark.results) or "No agent was played to the end."
-        words.append(Words(f"{benchmark.name}: {text}" if several else text, "result"))
+        text = conclusion(benchmark.results) or "no agent was played to the end."
+        words.append(Words(f"{benchmark.name}: {text}", "result"))
     for place, error in found.problems.items():
         words.append(
             Words(f"Left out: {place}: {error.problem}" + (f"; {error.remedy}" if error.remedy else ""), "warning")

@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-import dataclasses
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from svsim.report.card import card_panels, card_tables
 from svsim.report.figures import curves
 from svsim.report.figures.theme import themed, to_svg
-from svsim.report.page.contents import Block, Figure, Panels, Section, Table, Words, blocks_of, data_sheet
+from svsim.report.page.contents import Block, Figure, Panels, Section, Table, Words, blocks_of, data_sheet, folded
 from svsim.report.page.found import Run
 from svsim.report.tables import Sheet
 
@@ -32,15 +31,22 @@ HEADS = {
 SIGNALS, WHICH = ("click", "long_view", "half"), ("logged", "predicted")
 
 
-def training_sections(runs: Sequence[Run]) -> list[Section]:
-    """One section a model trained by epochs, one for all runs of stable-baselines3 in one environment and store."""
+def training_sections(runs: Sequence[Run], stores: Mapping[str, str]) -> list[Section]:
+    """One section a model trained by epochs, one for all runs of stable-baselines3 in one environment and store.
+
+    Args:
+        runs: The trainings.
+        stores: Names of the stores that are known, by fingerprint.
+    """
     epochs = [run for run in runs if run.kind != "sb3"]
     made = [_losses(run, f"training-{number}") for number, run in enumerate(epochs)]
     together: dict[tuple[str, str], list[Run]] = {}
     for run in runs:
         if run.kind == "sb3":
             together.setdefault((str(run.config.get("env")), str(run.config.get("store"))), []).append(run)
-    made += [_rewards(own, f"learning-{number}") for number, own in enumerate(together.values())]
+    for number, ((env, store), own) in enumerate(together.items()):
+        title = f"Learning curves: {env} on {stores.get(store, store[:12])}"
+        made.append(_rewards(own, title, f"learning-{number}"))
     return made
 
 
@@ -49,7 +55,7 @@ def _losses(run: Run, name: str) -> Section:
     figures = []
     for head in heads:
         with themed():
-            drawn = curves.losses(run.history, head, HEADS[head])
+            drawn = curves.losses(run.history, head)
         data = data_sheet(f"{name}-{head}", run.history[["epoch", f"train_{head}", f"valid_{head}"]])
         title = f"Loss: {HEADS[head]}"
         figures.append(Figure(title, to_svg(drawn, f"{name}-{head}", f"{title}. The data stand below."), data))
@@ -59,7 +65,7 @@ def _losses(run: Run, name: str) -> Section:
     )
 
 
-def _rewards(runs: Sequence[Run], name: str) -> Section:
+def _rewards(runs: Sequence[Run], heading: str, name: str) -> Section:
     import pandas as pd
 
     with themed():
@@ -70,7 +76,7 @@ def _rewards(runs: Sequence[Run], name: str) -> Section:
     settings: list[Block] = []
     for number, run in enumerate(runs):
         settings += _configuration(run, f"{name}-settings-{number}")
-    return Section(name, f"Learning curves: {runs[0].config.get('env')}", [figure, *settings])
+    return Section(name, heading, [figure, *settings])
 
 
 def _configuration(run: Run, name: str) -> list[Block]:
@@ -98,7 +104,6 @@ def card_section(run: Run, name: str) -> Section:
 
     assert run.card is not None, "a run with a card"
     gates, *others = blocks_of(card_tables(run.card), f"{name}-table")
-    tables = [block if isinstance(block, Words) else dataclasses.replace(block, folded=True) for block in others]
     data = _panel_data(run.card, name)
     panels = []
     for number, (title, draw) in enumerate(card_panels(run.card).items()):
@@ -109,7 +114,7 @@ def card_section(run: Run, name: str) -> Section:
         panels.append(Figure(title, svg, data.get(title)))
     verdict = "passed" if run.card["passed"] else "did not pass"
     intro = f"How far the learned users can be believed, on the days after their training; the card {verdict}."
-    return Section(name, f"Calibration card: {run.name}", [Words(intro), gates, Panels(panels), *tables])
+    return Section(name, f"Calibration card: {run.name}", [Words(intro), gates, Panels(panels), *folded(others)])
 
 
 def _panel_data(card: dict[str, Any], name: str) -> dict[str, Sheet]:

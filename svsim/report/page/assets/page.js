@@ -33,7 +33,7 @@
   for (const table of document.querySelectorAll("table.sheet")) {
     if (!table.tHead || table.tBodies[0].rows.length < 2) continue;
     [...table.tHead.rows[0].cells].forEach((heading, place) => {
-      if (!heading.textContent.trim()) return;
+      if (heading.querySelector(".unseen")) return;
       const button = document.createElement("button");
       button.type = "button";
       button.append(...heading.childNodes);
