@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
+import shlex
+import time
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
@@ -9,15 +13,34 @@ from typing import Literal
 from svsim.cli.benchmark import Benchmark
 from svsim.cli.data_prepare import Prepare
 from svsim.cli.data_synth import Synth
+from svsim.cli.ope import Ope
 from svsim.cli.output import console
+from svsim.cli.report import Report
 from svsim.cli.train import Sasrec4sv
+from svsim.cli.train_response import Response
 
 __all__ = ["Demo"]
+
+FEED_EPISODES = 200
+LOG = "demo.log"
+
+
+@dataclass(frozen=True)
+class _Step:
+    """One command of the demo: what it is for, as a user would type it, what runs it, and what is there once it ran."""
+
+    what: str
+    typed: str
+    run: Callable[[], None]
+    made: Path | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
 class Demo:
-    """Run the whole way once: a synthetic world → store → SASRec4SV → agents in the replay environment → table."""
+    """Run the whole way once: a world's logs → store → SASRec4SV → agents in both environments → estimates → report.
+
+    Interrupted, it goes on when started again.
+    """
 
     out: Path = Path("demo")
     """Folder of everything that is made."""
@@ -25,19 +48,96 @@ class Demo:
     """Of the world; `tiny` takes seconds, and shows less."""
 
     def run(self) -> None:
-        """Run the commands that a user would, and say which."""
-        logs, store, model, results = (self.out / name for name in ("logs", "store", "sasrec4sv", "benchmark"))
-        if not logs.exists():
-            _say(f"svsim data synth --preset {self.preset} --seed 0 --out {logs}")
-            Synth(out=logs, preset=self.preset).run()
-        _say(f"svsim data prepare {logs} --out {store}")
-        Prepare(folder=logs, out=store).run()
-        _say(f"svsim train sasrec4sv --store {store} --preset small --out {model}")
-        Sasrec4sv(store=str(store), out=model, preset="small").run()
+        """Run the commands that a user would, and say which; then what came out."""
+        from svsim.data.atomic import as_output_error
+
+        with as_output_error(self.out):
+            self.out.mkdir(parents=True, exist_ok=True)
+        screen, steps = console(), self._steps()
+        screen.print(
+            f"svsim on a synthetic world in KuaiRand's layout; all of it goes into {self.out}.", soft_wrap=True
+        )
+        for number, step in enumerate(steps, start=1):
+            screen.print(f"\n{number}/{len(steps)} {step.what}\n$ svsim {step.typed}", soft_wrap=True)
+            if step.made is not None and step.made.exists():
+                screen.print("  there already")
+                continue
+            start = time.monotonic()
+            with _logged(self.out / LOG, step.typed):
+                step.run()
+            screen.print(f"  {time.monotonic() - start:.0f} s")
+        self._tell()
+
+    def _steps(self) -> list[_Step]:
+        out = self.out
+        logs, store, model, users = (out / name for name in ("logs", "store", "sasrec4sv", "users"))
         agents = f"epsilon-greedy,linucb,sasrec4sv?run={model}"
-        _say(f"svsim benchmark --store {store} --agents '{agents}' --out {results}")
-        Benchmark(store=str(store), agents=agents, out=results).run()
+        steps = [
+            _Step("A world's logs: users, videos, what they watched", f"data synth --preset {self.preset} --out {logs}",
+                  Synth(out=logs, preset=self.preset).run, logs),
+            _Step("A store: memory-mapped columns, split by days", f"data prepare {logs} --out {store}",
+                  Prepare(folder=logs, out=store).run),
+            _Step("SASRec4SV, a causal self-attention model, learns from the training days",
+                  f"train sasrec4sv --store {store} --preset small --out {model}",
+                  Sasrec4sv(store=str(store), out=model, preset="small").run),
+            _Step("Agents replay logged sessions of the test days",
+                  f"benchmark --store {store} --agents {shlex.quote(agents)} --out {out / 'replay'}",
+                  Benchmark(store=str(store), agents=agents, out=out / "replay").run),
+            _Step("The same agents in a feed whose users the world's truth answers for",
+                  f"benchmark --store {store} --env feed --episodes {FEED_EPISODES} --agents {shlex.quote(agents)}"
+                  f" --out {out / 'feed'}",
+                  Benchmark(store=str(store), env="feed", episodes=FEED_EPISODES, agents=agents, out=out / "feed").run),
+        ]  # fmt: skip
+        if self.preset == "small":
+            asked = f"linucb,sasrec4sv?run={model}"
+            steps += [
+                _Step("What the agents are worth from the logs alone, beside the truth",
+                      f"ope --store {store} --truth --agents {shlex.quote(asked)} --out {out / 'ope'}",
+                      Ope(store=str(store), truth=True, agents=asked, out=out / "ope").run),
+                _Step("A model of the users, learned from the logs, with its calibration card",
+                      f"train response --store {store} --members 2 --no-policy-test --out {users}",
+                      Response(store=str(store), members=2, policy_test=False, out=users).run),
+            ]  # fmt: skip
+        return [
+            *steps,
+            _Step("The report", f"report {out}", Report(folder=out).run),
+        ]  # fmt: skip
+
+    def _tell(self) -> None:
+        """The two leaderboards, what they say in words, what to try next."""
+        from svsim.benchmark.results import load_results
+        from svsim.report.benchmark import in_words, leaderboard
+        from svsim.report.tables import as_table
+
+        screen = console()
+        words = []
+        for name, where in (("replay", "Replaying logged sessions"), ("feed", "In the simulated feed")):
+            results = load_results(self.out / name)
+            screen.print("")
+            screen.print(as_table(leaderboard(results, short=True)))
+            words.append(f"{where}, {in_words(results)}")
+        screen.print("What came out", style="bold")
+        for text in words:
+            screen.print(f"· {text}")
+        for title, text in self._next():
+            screen.print(f"\n{title}\n  {text}", soft_wrap=True)
+
+    def _next(self) -> list[tuple[str, str]]:
+        store = self.out / "store"
+        return [
+            ("See it all: open this page in a browser", str((self.out / "report.html").resolve())),
+            ("Watch two agents serve one user", f"svsim play --store {store} --agent linucb --agent random"),
+            ("Your own agent on the leaderboard: write ten lines (docs/tutorials/your_own_agent.md), then",
+             f"svsim benchmark --store {store} --agents my_agent.py:MyAgent --out mine && svsim report mine"),
+            ("Real logs", "svsim data download pure --out kuairand && svsim data prepare kuairand --out pure"),
+        ]  # fmt: skip
 
 
-def _say(command: str) -> None:
-    console().print(f"\n$ {command}", soft_wrap=True)
+@contextlib.contextmanager
+def _logged(file: Path, typed: str) -> Iterator[None]:
+    """What a command prints goes into a file, not on the screen; its progress bars stay."""
+    with file.open("a", encoding="utf-8") as log:
+        log.write(f"$ svsim {typed}\n")
+        with contextlib.redirect_stdout(log):
+            yield
+        log.write("\n")

@@ -8,12 +8,12 @@ from typing import TYPE_CHECKING, Any
 from svsim.benchmark.compare import BenchmarkComparison
 from svsim.benchmark.results import Results
 from svsim.names import INFLUENCER, NORMAL
-from svsim.report.tables import Sheet, number, plain_table, short_agent, value_and_interval
+from svsim.report.tables import Sheet, as_table, number, plain_table, short_agent, value_and_interval
 
 if TYPE_CHECKING:
     from rich.console import Group
 
-__all__ = ["agent_label", "comparison_table", "conclusion", "leaderboard", "notes", "render", "sheets"]
+__all__ = ["agent_label", "comparison_table", "conclusion", "in_words", "leaderboard", "notes", "render", "sheets"]
 
 Record = dict[str, Any]
 _SIGNALS = {"wtr": 3, "wtg": 3, "aux": 3, "watch_s": 1}
@@ -31,34 +31,75 @@ def sheets(results: Results) -> list[Sheet]:
     return [sheet for sheet in made if sheet.rows]
 
 
-def leaderboard(results: Results) -> Sheet:
-    """Place, agent, reward, what is told of it, score, lead over the rail that all are compared with, its signals."""
+def leaderboard(results: Results, *, short: bool = False) -> Sheet:
+    """Place, agent, reward, what is told of it, lead over the rail that all are compared with, score, signals.
+
+    Args:
+        results: Of a benchmark.
+        short: Whether it ends with the lead, so that eighty columns hold it.
+    """
     good = sorted(
         (record for record in results.records if "error" not in record),
         key=lambda record: -record["metrics"]["reward"]["mean"],
     )
     against = next((record["comparison"]["against"] for record in good if "comparison" in record), "the rail")
-    places = itertools.count(1)
+    places, digits = itertools.count(1), 2 if short else 3
     rows = []
     for record in good:
         compared = record.get("comparison")
-        lead, p, _ = _compared(compared)
-        rows.append(
-            (
-                "–" if record["privileged"] else str(next(places)),
-                agent_label(record),
-                _with_interval(record["metrics"]["reward"]),
-                _verdict(record),
-                _with_interval(record["metrics"].get("score")),
-                lead,
-                p,
-                number(compared["improvement"]["mean"]) if compared else "–",
-                *(number(record["metrics"][name]["mean"], digits) for name, digits in _SIGNALS.items()),
-            )
+        row = (
+            "–" if record["privileged"] else str(next(places)),
+            agent_label(record),
+            _with_interval(record["metrics"]["reward"], digits),
+            _verdict(record),
+            _with_interval(compared, digits) if compared else "–",
         )
-    columns = ("#", "agent", "reward [95 %]", "verdict", "score [95 %]", f"to {against} [95 %]", "p", "P(better)")
+        rows.append(row if short else (*row, *_rest(record, compared)))
+    columns = ("#", "agent", "reward [95 %]", "verdict", f"to {against} [95 %]")
     title = "Agents by reward; the same users, sessions and candidates for all"
-    return Sheet("leaderboard", title, (*columns, "WTR", "WTG", "aux", "watch s"), rows, (1, 3))
+    if short:
+        where = {"replay": "Replay-v0", "feed": "Feed-v0"}[results.records[0]["env"]]
+        return Sheet("leaderboard", f"{where}: {title[0].lower()}{title[1:]}", columns, rows, (1, 3))
+    more = ("p", "P(better)", "score [95 %]", "WTR", "WTG", "aux", "watch s")
+    return Sheet("leaderboard", title, (*columns, *more), rows, (1, 3))
+
+
+def _rest(record: Record, compared: Record | None) -> tuple[str, ...]:
+    """What a long leaderboard tells beyond a short one."""
+    return (
+        _p(compared["adjusted_p"]) if compared else "–",
+        number(compared["improvement"]["mean"]) if compared else "–",
+        _with_interval(record["metrics"].get("score")),
+        *(number(record["metrics"][name]["mean"], digits) for name, digits in _SIGNALS.items()),
+    )
+
+
+def in_words(results: Results) -> str:
+    """Who did best, by how much, and how sure that is, for a reader who knows none of the terms.
+
+    Args:
+        results: Of a benchmark.
+    """
+    rivals = [record for record in results.records if "error" not in record and not record["privileged"]]
+    best = next((record for record in rivals if record["behind"] is None), None)
+    if best is None:
+        return "no agent was played to the end."
+    text = f"{agent_label(best)} did best: {number(best['metrics']['reward']['mean'], 2)} of reward an episode"
+    told = best.get("comparison")
+    if told is not None:
+        text += (
+            f", {number(told['mean'], 2)} more than {told['against']} (between {number(told['low'], 2)} and"
+            f" {number(told['high'], 2)} with 95 % confidence), and better in {told['improvement']['mean']:.0%} of the same"
+            " episodes"
+        )
+    if best["metrics"].get("score"):
+        text += f"; that is {best['metrics']['score']['mean']:.0%} of the way from random choice to the best possible"
+    ties = [agent_label(record) for record in rivals if record is not best and record["behind"]["better"] is not False]
+    if best["winner"]:
+        return f"{text}. It wins: the differences to all other agents are more than chance."
+    if not ties:
+        return f"{text}."
+    return f"{text}. It is no winner: {_listed(ties)} cannot be told apart from it; more episodes or seeds might."
 
 
 def render(results: Results, *, details: bool = False) -> Group:
@@ -74,10 +115,7 @@ def render(results: Results, *, details: bool = False) -> Group:
     for sheet in sheets(results):
         if sheet.name in DETAILS and not details:
             continue
-        table = plain_table(sheet.title, *sheet.columns)
-        for row in sheet.rows:
-            table.add_row(*row)
-        parts.append(table)
+        parts.append(as_table(sheet))
     parts += [f"failed: {record['agent']}: {record['error']}" for record in results.records if "error" in record]
     parts += [text for text in (conclusion(results), notes(results)) if text]
     return Group(*parts)
@@ -272,11 +310,11 @@ def agent_label(record: Record) -> str:
     return f"{name} *" if record["privileged"] else name
 
 
-def _with_interval(told: dict[str, Any] | None) -> str:
+def _with_interval(told: dict[str, Any] | None, digits: int = 3) -> str:
     if told is None:
         return number(None)
     known = told if told["low"] != told["high"] else {**told, "low": None}
-    return value_and_interval({**known, "value": told["mean"]})
+    return value_and_interval({**known, "value": told["mean"]}, digits)
 
 
 def _p(value: float | None) -> str:

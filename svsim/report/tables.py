@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from rich.table import Table
 
-__all__ = ["Sheet", "as_sheet", "markdown", "number", "plain_table", "short_agent", "value_and_interval"]
+__all__ = ["Sheet", "as_sheet", "as_table", "markdown", "number", "plain_table", "short_agent", "value_and_interval"]
 
 
 @dataclass(frozen=True)
@@ -30,6 +30,14 @@ class Sheet:
     columns: tuple[str, ...]
     rows: Sequence[tuple[str, ...]]
     left: tuple[int, ...] = (0,)
+
+
+def as_table(sheet: Sheet) -> Table:
+    """A sheet for the screen."""
+    table = plain_table(sheet.title, *sheet.columns, left=sheet.left)
+    for row in sheet.rows:
+        table.add_row(*row)
+    return table
 
 
 def as_sheet(table: Table, name: str) -> Sheet:

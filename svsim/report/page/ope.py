@@ -24,9 +24,8 @@ def ope_section(told: dict[str, Any], title: str, name: str) -> Section:
     good = [record for record in told["policies"] if "error" not in record]
     parts: list[Section] = []
     if told["audit"] is not None:
-        parts.append(
-            Section(f"{name}-audit", "Audit of the log", blocks_of(audit_table(told["audit"]), f"{name}-audit"))
-        )
+        gates, *others, verdict = blocks_of(audit_table(told["audit"]), f"{name}-audit")
+        parts.append(Section(f"{name}-audit", "Audit of the log", [gates, verdict, *folded(others)]))
     blocks: list[Block] = []
     if good:
         blocks += [_policies(told, name, len(good)), _estimators(told, good, name)]
