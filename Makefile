@@ -22,7 +22,7 @@ check: $(READY)
 	$(BIN)/mypy
 
 docs: $(READY)
-	$(BIN)/mkdocs build --strict
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict
 
 # torch first and by itself: what needs it would otherwise take another build of it.
 $(READY): pyproject.toml constraints.txt
