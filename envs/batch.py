@@ -21,8 +21,9 @@ from svsim.envs.faces import (
     not_reset,
     row_of,
 )
-from svsim.envs.render import feed_text, text_frame
+from svsim.envs.render import feed_text
 from svsim.envs.rules import Setup, Step
+from svsim.envs.screen import Screen
 from svsim.errors import EnvironmentUsageError, OptionError
 
 __all__ = ["BatchEnv"]
@@ -64,6 +65,7 @@ class BatchEnv(VectorEnv[Observation, Array, Array]):
         self.sessions = setup.sessions
         self._every = np.ones(num_envs, dtype=bool)
         self._every.flags.writeable = False
+        self._screen = Screen(self._rules, setup.store) if render_mode == "rgb_array" else None
         self._last: dict[str, Any] | None = None
         self._fresh = self._every
 
@@ -76,6 +78,8 @@ class BatchEnv(VectorEnv[Observation, Array, Array]):
             self._np_random, self._np_random_seed = gym.utils.seeding.np_random(seeds[0])
         self._episodes.open(seeds, options)
         self._last = None
+        if self._screen is not None:
+            self._screen.open(np.arange(self.num_envs))
         infos = _masked(self._rules.whereabouts(), self._every)
         self._add_privileged(infos)
         return self._observation(), infos
@@ -87,7 +91,11 @@ class BatchEnv(VectorEnv[Observation, Array, Array]):
         slots = checked_actions(actions, self.num_envs, self._rules.slots, self._rules.slate)
         if self._setup.on_illegal == "raise":
             refuse_illegal(self._rules.action_masks, slots)
+        if self._screen is not None:
+            self._screen.before(slots)
         outcome = self._rules.step(slots)
+        if self._screen is not None:
+            self._screen.after(outcome)
         infos = _masked(outcome.info, self._every)
         ended = outcome.terminated | outcome.truncated
         rows = np.flatnonzero(ended)
@@ -108,6 +116,8 @@ class BatchEnv(VectorEnv[Observation, Array, Array]):
             final_info.update(_masked({"privileged": self._rules.privileged()}, ended))
         infos.update(final_obs=final, _final_obs=ended, final_info=final_info, _final_info=ended)
         self._episodes.reopen(rows)
+        if self._screen is not None:
+            self._screen.open(rows)
 
     @property
     def pool(self) -> npt.NDArray[np.int32]:
@@ -135,12 +145,15 @@ class BatchEnv(VectorEnv[Observation, Array, Array]):
             return None
         if not self._episodes.started:
             raise not_reset()
+        if self._screen is not None:
+            from svsim.envs.screen.phone import draw
+
+            return tuple(draw(self._screen.scene(row)) for row in range(self.num_envs))
         names, last = self._setup.candidate_features, self._last
-        texts = [
+        return tuple(
             feed_text(self._rules, row, names, None if last is None or self._fresh[row] else row_of(last, row))
             for row in range(self.num_envs)
-        ]
-        return tuple(texts if self.render_mode == "ansi" else map(text_frame, texts))
+        )
 
     def _add_privileged(self, infos: dict[str, Any]) -> None:
         if self._setup.privileged:

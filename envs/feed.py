@@ -123,7 +123,7 @@ def _set_up(
         mask=len(videos) if options.catalogue else candidates * slate_size,
     )
     model = open_response(response, opened, videos.video[:-1].astype(np.int64))
-    return _FeedSetup(space, names, on_illegal, privileged, videos, begun, model, opened.wtg, options)
+    return _FeedSetup(opened, space, names, on_illegal, privileged, videos, begun, model, opened.wtg, options)
 
 
 class FeedEnv(SingleEnv):

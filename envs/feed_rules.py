@@ -60,7 +60,7 @@ class FeedRules(Rules):
         options: FeedOptions,
         rows: int,
     ) -> None:
-        self.rows, self.slate = rows, options.slate
+        self.rows, self.slate, self.horizon = rows, options.slate, options.horizon
         self.pool, self.openings, self.options = pool, openings, options
         self._draws = Draws(rows, 0 if options.catalogue else options.candidates)
         self.audience = Audience(model, gain, self._draws)

@@ -1,10 +1,8 @@
-"""The feed as text, and that text as an image."""
+"""The feed as text."""
 
 from __future__ import annotations
 
-import importlib.util
 import math
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -13,12 +11,7 @@ import numpy.typing as npt
 from svsim.envs.rules import Rules
 from svsim.names import FLAGS
 
-__all__ = ["FRAME_SHAPE", "feed_text", "text_frame"]
-
-FRAME_SHAPE = (480, 640, 3)
-_LINES = 26
-_LINE_HEIGHT = 18
-_MARGIN = 12
+__all__ = ["feed_text"]
 
 
 def feed_text(rules: Rules, row: int, candidate_features: tuple[str, ...], last: dict[str, Any] | None) -> str:
@@ -63,26 +56,3 @@ def _outcome(last: dict[str, Any] | None) -> str:
     away = last.get("return_gap_h", math.nan)
     back = "" if math.isnan(away) else f"; back after {away:.1f} h"
     return f"watched {videos} for {seen}" + (f": {', '.join(flags)}" if flags else "") + back
-
-
-def text_frame(text: str) -> npt.NDArray[np.uint8]:
-    """A text as an image of `FRAME_SHAPE`; what does not fit is cut off."""
-    from PIL import Image, ImageDraw, ImageFont
-
-    height, width, _ = FRAME_SHAPE
-    image = Image.new("RGB", (width, height), (17, 17, 22))
-    lines = text.splitlines()
-    if len(lines) > _LINES:
-        lines = [*lines[: _LINES - 1], f"… and {len(lines) - _LINES + 1} more"]
-    draw, font = ImageDraw.Draw(image), ImageFont.truetype(_monospaced(), 14)
-    for number, line in enumerate(lines):
-        draw.text((_MARGIN, _MARGIN + _LINE_HEIGHT * number), line, fill=(236, 236, 240), font=font)
-    return np.array(image, dtype=np.uint8)
-
-
-def _monospaced() -> Path:
-    """The font that matplotlib brings along; found without importing it."""
-    spec = importlib.util.find_spec("matplotlib")
-    assert spec is not None, "svsim requires matplotlib"
-    assert spec.origin is not None
-    return Path(spec.origin).parent / "mpl-data" / "fonts" / "ttf" / "DejaVuSansMono.ttf"

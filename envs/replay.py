@@ -101,7 +101,7 @@ def _set_up(
         n_videos=opened.n_videos,
         n_authors=opened.n_authors,
     )
-    return _ReplaySetup(space, names, on_illegal, privileged, tape, candidates, history, horizon)
+    return _ReplaySetup(opened, space, names, on_illegal, privileged, tape, candidates, history, horizon)
 
 
 class ReplayEnv(SingleEnv):

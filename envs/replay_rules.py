@@ -33,6 +33,8 @@ class ReplayRules(Rules):
         horizon: Steps after which an episode is truncated.
     """
 
+    horizon: int
+
     def __init__(self, tape: Tape, *, rows: int, candidates: int, history: int, horizon: int) -> None:
         self.tape = tape
         self.rows = rows

@@ -10,6 +10,8 @@ import numpy as np
 import numpy.typing as npt
 from gymnasium import spaces
 
+from svsim.data.store import FeedStore
+
 __all__ = ["OnIllegal", "Rules", "Setup", "Step"]
 
 Array = npt.NDArray[Any]
@@ -33,11 +35,13 @@ class Rules(ABC):
         rows: B.
         slots: K, what each place of an action may be.
         slate: S, places of an action; an action is a number where it is 1.
+        horizon: Steps of an episode at most; None where steps do not end it.
     """
 
     rows: int
     slots: int
     slate: int = 1
+    horizon: int | None
 
     @property
     @abstractmethod
@@ -82,12 +86,14 @@ class Setup(ABC):
     """An environment's checked arguments.
 
     Attributes:
+        store: Whose sessions and videos they are; None for videos that no store knows.
         observation_space: Of a single environment.
         candidate_features: Names of the candidates' features.
         on_illegal: What an illegal action does.
         privileged: Whether infos tell the true rewards.
     """
 
+    store: FeedStore | None
     observation_space: spaces.Dict
     candidate_features: tuple[str, ...]
     on_illegal: OnIllegal

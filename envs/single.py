@@ -19,8 +19,9 @@ from svsim.envs.faces import (
     not_reset,
     row_of,
 )
-from svsim.envs.render import feed_text, text_frame
+from svsim.envs.render import feed_text
 from svsim.envs.rules import Setup
+from svsim.envs.screen import Scene, Screen
 from svsim.errors import EnvironmentUsageError
 
 __all__ = ["SingleEnv"]
@@ -47,6 +48,7 @@ class SingleEnv(gym.Env[Observation, Any]):
         self.render_mode = checked_render_mode(render_mode)
         self.skipped_sessions = setup.skipped_sessions
         self.sessions = setup.sessions
+        self._screen = None if render_mode is None else Screen(self._rules, setup.store)
         self._over = True
         self._last: dict[str, Any] | None = None
 
@@ -57,6 +59,8 @@ class SingleEnv(gym.Env[Observation, Any]):
         super().reset(seed=seed)
         self._episodes.open([seed], options)
         self._over, self._last = False, None
+        if self._screen is not None:
+            self._screen.open(np.zeros(1, dtype=np.int64))
         info = row_of(self._rules.whereabouts(), 0)
         if self._setup.privileged:
             info["privileged"] = row_of(self._rules.privileged(), 0)
@@ -73,7 +77,11 @@ class SingleEnv(gym.Env[Observation, Any]):
         slot = checked_action(action, self._rules.slots, self._rules.slate)
         if self._setup.on_illegal == "raise":
             refuse_illegal(self._rules.action_masks, slot)
+        if self._screen is not None:
+            self._screen.before(slot)
         outcome = self._rules.step(slot)
+        if self._screen is not None:
+            self._screen.after(outcome)
         terminated, truncated = bool(outcome.terminated[0]), bool(outcome.truncated[0])
         self._over = terminated or truncated
         info = row_of(outcome.info, 0)
@@ -95,14 +103,29 @@ class SingleEnv(gym.Env[Observation, Any]):
         return masks
 
     def render(self) -> Any:
-        """The feed as text (`ansi`) or as an image (`rgb_array`)."""
+        """The feed as text (`ansi`), or as a phone that shows it (`rgb_array`): (768, 432, 3) uint8."""
         if self.render_mode is None:
             gym.logger.warn("render() was called without a render_mode: make the environment with one")
             return None
+        if self.render_mode == "ansi":
+            if not self._episodes.started:
+                raise not_reset()
+            return feed_text(self._rules, 0, self._setup.candidate_features, self._last)
+        from svsim.envs.screen.phone import draw
+
+        return draw(self.scene())
+
+    def scene(self) -> Scene:
+        """What stands on the user's screen now.
+
+        Raises:
+            EnvironmentUsageError: The environment was made without a render_mode, or not reset yet.
+        """
+        if self._screen is None:
+            raise EnvironmentUsageError("expected an environment with a render_mode, found None", where="scene")
         if not self._episodes.started:
             raise not_reset()
-        text = feed_text(self._rules, 0, self._setup.candidate_features, self._last)
-        return text if self.render_mode == "ansi" else text_frame(text)
+        return self._screen.scene(0)
 
     def _observation(self) -> Observation:
         return {name: values[0].copy() for name, values in self._rules.observation().items()}

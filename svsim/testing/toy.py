@@ -43,7 +43,7 @@ def toy_feed(num_envs: int, *, privileged: bool = False) -> BatchEnv:
         n_videos=VIDEOS,
         n_authors=1,
     )
-    return BatchEnv(_ToySetup(space, CANDIDATE_FEATURES, "penalise", privileged), num_envs, True, None)
+    return BatchEnv(_ToySetup(None, space, CANDIDATE_FEATURES, "penalise", privileged), num_envs, True, None)
 
 
 @dataclass(frozen=True)

@@ -103,7 +103,7 @@ def test_what_stable_baselines_asks_of_a_vector_environment(store: FeedStore) ->
     assert env.has_attr("skipped_sessions")
     assert not env.has_attr("no_such_thing")
     assert env.env_is_wrapped(SB3Observation) == [False, False]
-    assert [image.shape for image in env.get_images()] == [(480, 640, 3)] * 2
+    assert [image.shape for image in env.get_images()] == [(768, 432, 3)] * 2
     with pytest.raises(OptionError, match="share their attributes"):
         env.set_attr("horizon", 3)
     env.set_options([{"episodes": 1}, {}])
