@@ -20,10 +20,12 @@ if TYPE_CHECKING:
     from PIL.ImageDraw import ImageDraw as Drawing
     from PIL.ImageFont import FreeTypeFont
 
-__all__ = ["FRAME_SHAPE", "draw"]
+__all__ = ["CAPTION_HEIGHT", "FRAME_SHAPE", "caption", "draw"]
 
 FRAME_SHAPE = (768, 432, 3)
 """Height, width, channels; multiples of 16, as film encoders like them."""
+
+CAPTION_HEIGHT = 48
 
 Box = tuple[float, float, float, float]
 
@@ -39,10 +41,10 @@ _DARK: RGB = (12, 14, 18)
 class _Canvas:
     """A drawing in the frame's own units."""
 
-    def __init__(self) -> None:
+    def __init__(self, height: int = FRAME_SHAPE[0]) -> None:
         from PIL import Image, ImageDraw
 
-        self.image = Image.new("RGB", (FRAME_SHAPE[1] * _SCALE, FRAME_SHAPE[0] * _SCALE), BACKGROUND)
+        self.image = Image.new("RGB", (FRAME_SHAPE[1] * _SCALE, height * _SCALE), BACKGROUND)
         self.draw: Drawing = ImageDraw.Draw(self.image)
 
     def frame(self) -> npt.NDArray[np.uint8]:
@@ -85,6 +87,15 @@ def draw(scene: Scene) -> npt.NDArray[np.uint8]:
     _signals(canvas, scene)
     _offer(canvas, scene)
     _history(canvas, scene)
+    return canvas.frame()
+
+
+def caption(text: str) -> npt.NDArray[np.uint8]:
+    """(`CAPTION_HEIGHT`, width of a frame, 3) a line to stand above a frame; what is too long is cut."""
+    canvas = _Canvas(CAPTION_HEIGHT)
+    while text and _font(16 * _SCALE, True).getlength(text) > (_RIGHT - _LEFT) * _SCALE:
+        text = f"{text.removesuffix('…')[:-1]}…"
+    canvas.text((_LEFT + _RIGHT) / 2, CAPTION_HEIGHT / 2 + 2, text, 16, bold=True, anchor="mm")
     return canvas.frame()
 
 

@@ -115,13 +115,50 @@ def play_shard(spec: BenchmarkSpec, name: str, seed: int, step_limit: float = ST
         The shard, or what the agent did wrong.
     """
     try:
-        with blamed(name, f" in {ENVIRONMENTS[spec.env]}"):
-            agent = make_agent(spec.agent_of_seed(name, seed), reward_weights=spec.signal_weights)
-            if hasattr(agent, "fit"):
-                agent.fit(find_store(spec.store), seed=seed)
-        return _Play(spec, name, agent, seed, step_limit).run()
+        return _Play(spec, name, fitted_agent(spec, name, seed), seed, step_limit).run()
     except AgentError as error:
         return error
+
+
+def checked_slots(action: npt.ArrayLike, mask: Array) -> npt.NDArray[np.int64]:
+    """(B,) what an agent chose, if its mask (B, K) allows it.
+
+    Raises:
+        AgentError: It is no slot, or an empty one.
+    """
+    chosen = np.asarray(action)
+    rows = len(mask)
+    if chosen.shape != (rows,) or chosen.dtype.kind not in "iu":
+        raise AgentError(
+            f"expected whole numbers of shape ({rows},), found {chosen.dtype} of shape {chosen.shape}", where="act"
+        )
+    if chosen.min() < 0 or chosen.max() >= mask.shape[1]:
+        outside = np.flatnonzero((chosen < 0) | (chosen >= mask.shape[1]))
+        raise AgentError(
+            f"expected slots from 0 to {mask.shape[1] - 1}, found {chosen[outside[0]]} in row {outside[0]}", where="act"
+        )
+    legal = mask[np.arange(rows), chosen]
+    if not legal.all():
+        empty = np.flatnonzero(legal == 0)
+        raise AgentError(
+            f"expected a slot that action_mask allows, found slot {chosen[empty[0]]} in row {empty[0]}", where="act"
+        )
+    return chosen.astype(np.int64, copy=False)
+
+
+def fitted_agent(spec: BenchmarkSpec, name: str, seed: int) -> Agent:
+    """Make an agent, and fit it on the training split where it wants that.
+
+    Args:
+        spec: The benchmark.
+        name: The agent as typed.
+        seed: Number of the evaluation seed.
+    """
+    with blamed(name, f" in {ENVIRONMENTS[spec.env]}"):
+        agent = make_agent(spec.agent_of_seed(name, seed), reward_weights=spec.signal_weights)
+        if hasattr(agent, "fit"):
+            agent.fit(find_store(spec.store), seed=seed)
+    return agent
 
 
 def make_environment(spec: BenchmarkSpec, rows: int, *, privileged: bool = False) -> BatchEnv:
@@ -188,27 +225,7 @@ class _Play:
 
     def _act(self, observation: dict[str, Array]) -> Array:
         with self._agents_turn():
-            action = np.asarray(self.agent.act(observation))
-            mask = observation["action_mask"]
-            if action.shape != (self.rows,) or action.dtype.kind not in "iu":
-                raise AgentError(
-                    f"expected whole numbers of shape ({self.rows},), found {action.dtype} of shape {action.shape}",
-                    where="act",
-                )
-            if action.min() < 0 or action.max() >= mask.shape[1]:
-                outside = np.flatnonzero((action < 0) | (action >= mask.shape[1]))
-                raise AgentError(
-                    f"expected slots from 0 to {mask.shape[1] - 1}, found {action[outside[0]]} in row {outside[0]}",
-                    where="act",
-                )
-            legal = mask[self.every, action]
-            if not legal.all():
-                empty = np.flatnonzero(legal == 0)
-                raise AgentError(
-                    f"expected a slot that action_mask allows, found slot {action[empty[0]]} in row {empty[0]}",
-                    where="act",
-                )
-        return action.astype(np.int64, copy=False)
+            return checked_slots(self.agent.act(observation), observation["action_mask"])
 
     @contextmanager
     def _agents_turn(self) -> Iterator[None]:
