@@ -10,7 +10,7 @@ import pytest
 ROOT = Path(__file__).parents[1]
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md")), *sorted((ROOT / "examples").glob("*/README.md"))]
 BLOCK = re.compile(r"^```python\n(.*?)^```", re.DOTALL | re.MULTILINE)
-INCLUDED = re.compile(r'^--8<-- "(.*)"$', re.MULTILINE)
+INCLUDED = re.compile(r'^--8<-- "([^":]*)(?::\w+)?"$', re.MULTILINE)
 COMMAND = re.compile(r"^svsim (data \w+|\w+)((?:\\\n|[^\n])*)", re.MULTILINE)
 
 BLOCKS = [
