@@ -38,11 +38,12 @@ class EpisodePlayer:
 
     def __init__(self, spec: BenchmarkSpec, name: str, seed: int = 0) -> None:
         self.spec, self.name, self.seed = spec, name, seed
+        store = find_store(spec.store)
         self.agent = fitted_agent(spec, name, seed)
         made = gym.make(
             ENVIRONMENTS[spec.env],
             disable_env_checker=True,
-            store=find_store(spec.store),
+            store=store,
             privileged=self.agent.privileged,
             render_mode="rgb_array",
             **spec.environment_arguments,

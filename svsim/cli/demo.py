@@ -15,6 +15,7 @@ from svsim.cli.data_prepare import Prepare
 from svsim.cli.data_synth import Synth
 from svsim.cli.ope import Ope
 from svsim.cli.output import console
+from svsim.cli.play import Play
 from svsim.cli.report import Report
 from svsim.cli.train import Sasrec4sv
 from svsim.cli.train_response import Response
@@ -98,8 +99,12 @@ class Demo:
                       f"train response --store {store} --members 2 --no-policy-test --out {users}",
                       Response(store=str(store), members=2, policy_test=False, out=users).run),
             ]  # fmt: skip
+        film = out / "film.webp"
         return [
             *steps,
+            _Step("A film: two agents serve one user",
+                  f"play --store {store} --agent {shlex.quote(f'sasrec4sv?run={model}')} --agent random --film {film}",
+                  Play(store=str(store), agent=(f"sasrec4sv?run={model}", "random"), film=film).run, film),
             _Step("The report", f"report {out}", Report(folder=out).run),
         ]  # fmt: skip
 

@@ -26,6 +26,7 @@ from svsim.cli.demo import Demo
 from svsim.cli.envs import Envs
 from svsim.cli.evaluate import Evaluate
 from svsim.cli.ope import Ope
+from svsim.cli.play import Play
 from svsim.cli.report import Report
 from svsim.cli.suite import refuse_beside
 from svsim.cli.train import Sasrec4sv, ShowRun
@@ -95,6 +96,7 @@ Command = (
     | Annotated[CompareBenchmarks, subcommand(COMPARE)]
     | Annotated[Ope, subcommand("ope")]
     | Annotated[Report, subcommand("report")]
+    | Annotated[Play, subcommand("play")]
     | Annotated[Agents, subcommand("agents")]
     | Annotated[Envs, subcommand("envs")]
 )
@@ -142,7 +144,9 @@ class _UsageError(SvsimError, ValueError):
 
 def _parse(
     arguments: Sequence[str],
-) -> Demo | Data | WorldCommands | Train | Evaluate | Benchmark | CompareBenchmarks | Ope | Report | Agents | Envs:
+) -> (
+    Demo | Data | WorldCommands | Train | Evaluate | Benchmark | CompareBenchmarks | Ope | Report | Play | Agents | Envs
+):
     """Parse by tyro, whose boxes become one line."""
     if list(arguments[:2]) == ["benchmark", "compare"]:
         arguments = [COMPARE, *arguments[2:]]
