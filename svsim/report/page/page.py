@@ -13,7 +13,7 @@ from svsim._version import __version__
 from svsim.data.atomic import as_output_error, write_file
 from svsim.data.store import FeedStore
 from svsim.errors import StoreError
-from svsim.report.benchmark import conclusion
+from svsim.report.benchmark import in_words
 from svsim.report.evaluation import evaluation_tables
 from svsim.report.page.benchmark import benchmark_section
 from svsim.report.page.contents import Block, Film, Section, Table, Words, blocks_of
@@ -156,10 +156,7 @@ def _suite(found: Found) -> Section:
 
 def _summary(found: Found) -> list[Words]:
     """What came out, in a sentence a benchmark; what is missing."""
-    words = []
-    for benchmark in found.benchmarks:
-        text = conclusion(benchmark.results) or "no agent was played to the end."
-        words.append(Words(f"{benchmark.name}: {text}", "result"))
+    words = [Words(f"{own.name}: {in_words(own.results)}", "result") for own in found.benchmarks]
     for place, error in found.problems.items():
         words.append(
             Words(f"Left out: {place}: {error.problem}" + (f"; {error.remedy}" if error.remedy else ""), "warning")
@@ -171,4 +168,6 @@ def _film(found: Found) -> Film | None:
     if found.film is None:
         return None
     film, still = (f"data:image/webp;base64,{base64.b64encode(path.read_bytes()).decode()}" for path in found.film)
-    return Film(film, still, "The feed, as the environment draws it.")
+    return Film(
+        film, still, "The feed as the environment draws it: what is served, how far it is watched, what it brings."
+    )
