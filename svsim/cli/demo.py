@@ -18,11 +18,12 @@ from svsim.cli.output import console
 from svsim.cli.play import Play
 from svsim.cli.report import Report
 from svsim.cli.train import Sasrec4sv
-from svsim.cli.train_response import Response
 
 __all__ = ["Demo"]
 
 FEED_EPISODES = 200
+FILM_SEED = 29
+"""Of a short episode in which the user likes some videos."""
 LOG = "demo.log"
 
 
@@ -71,8 +72,9 @@ class Demo:
 
     def _steps(self) -> list[_Step]:
         out = self.out
-        logs, store, model, users = (out / name for name in ("logs", "store", "sasrec4sv", "users"))
-        agents = f"epsilon-greedy,linucb,sasrec4sv?run={model}"
+        logs, store, model = (out / name for name in ("logs", "store", "sasrec4sv"))
+        trained = f"sasrec4sv?run={model}"
+        agents = f"epsilon-greedy,linucb,{trained}"
         steps = [
             _Step("A world's logs: users, videos, what they watched", f"data synth --preset {self.preset} --out {logs}",
                   Synth(out=logs, preset=self.preset).run, logs),
@@ -90,21 +92,18 @@ class Demo:
                   Benchmark(store=str(store), env="feed", episodes=FEED_EPISODES, agents=agents, out=out / "feed").run),
         ]  # fmt: skip
         if self.preset == "small":
-            asked = f"linucb,sasrec4sv?run={model}"
-            steps += [
+            asked = f"linucb,{trained}"
+            steps.append(
                 _Step("What the agents are worth from the logs alone, beside the truth",
                       f"ope --store {store} --truth --agents {shlex.quote(asked)} --out {out / 'ope'}",
-                      Ope(store=str(store), truth=True, agents=asked, out=out / "ope").run),
-                _Step("A model of the users, learned from the logs, with its calibration card",
-                      f"train response --store {store} --members 2 --no-policy-test --out {users}",
-                      Response(store=str(store), members=2, policy_test=False, out=users).run),
-            ]  # fmt: skip
+                      Ope(store=str(store), truth=True, agents=asked, out=out / "ope").run)
+            )  # fmt: skip
         film = out / "film.webp"
         return [
             *steps,
             _Step("A film: two agents serve one user",
-                  f"play --store {store} --agent {shlex.quote(f'sasrec4sv?run={model}')} --agent random --film {film}",
-                  Play(store=str(store), agent=(f"sasrec4sv?run={model}", "random"), film=film).run, film),
+                  f"play --store {store} --agent {shlex.quote(trained)} --agent random --seed {FILM_SEED} --film {film}",
+                  Play(store=str(store), agent=(trained, "random"), seed=FILM_SEED, film=film).run, film),
             _Step("The report", f"report {out}", Report(folder=out).run),
         ]  # fmt: skip
 
@@ -134,6 +133,8 @@ class Demo:
             ("Watch two agents serve one user", f"svsim play --store {store} --agent linucb --agent random"),
             ("Your own agent on the leaderboard: write ten lines (docs/tutorials/your_own_agent.md), then",
              f"svsim benchmark --store {store} --agents my_agent.py:MyAgent --out mine && svsim report mine"),
+            ("Users learned from the logs, with a card that says how far to believe them",
+             f"svsim train response --store {store} --out users && svsim report users"),
             ("Real logs", "svsim data download pure --out kuairand && svsim data prepare kuairand --out pure"),
         ]  # fmt: skip
 
