@@ -14,7 +14,7 @@ from svsim.names import CANDIDATE_FEATURES
 from svsim.testing import check_env
 
 parser = argparse.ArgumentParser()
-parser.add_argument("--fast", action="store_true", help="a world of seconds, for tests")
+parser.add_argument("--fast", action="store_true", help="a tiny world")
 FAST = parser.parse_args().fast
 STORE, EPISODES = ("tiny", 64) if FAST else ("small", 1_280)
 
@@ -68,12 +68,17 @@ while not over:
     observation, reward, terminated, truncated, info = feed.step(slot)
     over = terminated or truncated
 metrics = info["episode_metrics"]
-print(f"{'left' if terminated else 'still there'} after {metrics['length']} videos, reward {metrics['reward']:.2f}")
+print("left" if terminated else "cut", "after", metrics["length"], "videos")
+print("reward", round(metrics["reward"], 2))
 # --8<-- [end:feed]
 
 # --8<-- [start:batch]
 batch = gym.make_vec(
-    "svsim:svsim/Replay-v0", num_envs=64, vectorization_mode="vector_entry_point", store=STORE, candidates=6
+    "svsim:svsim/Replay-v0",
+    num_envs=64,
+    vectorization_mode="vector_entry_point",
+    store=STORE,
+    candidates=6,
 )
 observation, infos = batch.reset(seed=0)
 print(observation["candidates"].shape)
@@ -88,7 +93,7 @@ def rewards_of(policy):
     while len(rewards) < EPISODES:
         observation, _, terminated, truncated, infos = batch.step(policy(observation))
         over = terminated | truncated
-        if over.any():  # these rows show their next episode already; what they ended with is in final_info
+        if over.any():  # these rows show their next episode already
             rewards.extend(infos["final_info"]["episode_metrics"]["reward"][over])
     return np.array(rewards)
 
@@ -100,13 +105,15 @@ def at_random(observation):
 
 def highest_mean(observation):
     """The legal slot whose video was watched most in training."""
-    return np.where(observation["action_mask"], observation["candidates"][..., MEAN_WTR], -1).argmax(axis=1)
+    rates = observation["candidates"][..., MEAN_WTR]
+    return np.where(observation["action_mask"], rates, -1).argmax(axis=1)
 
 
 batch.action_space.seed(0)
 for policy in (at_random, highest_mean):
     rewards = rewards_of(policy)
-    print(f"{policy.__name__:14} {rewards.mean():.3f} ± {1.96 * rewards.std() / len(rewards) ** 0.5:.3f}")
+    half = 1.96 * rewards.std() / len(rewards) ** 0.5
+    print(f"{policy.__name__:14} {rewards.mean():.3f} ± {half:.3f}")
 # --8<-- [end:compare]
 
 # --8<-- [start:check]

@@ -18,8 +18,8 @@ from svsim.names import LOG_COLUMNS, USER_COLUMNS, VIDEO_COLUMNS
 from svsim.ope import propensity_audit
 
 parser = argparse.ArgumentParser()
-parser.add_argument("--fast", action="store_true", help="few users, for tests")
-parser.add_argument("--out", type=Path, default=Path("own_data"), help="folder of files, store and results")
+parser.add_argument("--fast", action="store_true", help="few users")
+parser.add_argument("--out", type=Path, default=Path("own_data"))
 options = parser.parse_args()
 VIEWERS, CLIPS, SEEDS = (60, 150, 2) if options.fast else (600, 1_000, 5)
 DAYS, TOPICS = 10, ["cooking", "football", "music", "travel"]
@@ -27,11 +27,12 @@ DAYS, TOPICS = 10, ["cooking", "football", "music", "travel"]
 
 # --8<-- [start:invent]
 rng = np.random.default_rng(7)
+FIRST = pd.Timestamp("2026-03-01")
 viewers = pd.DataFrame(
     {
         "viewer": [f"v{number:05}" for number in range(VIEWERS)],
         "followers": rng.lognormal(4, 2, VIEWERS).astype(int),
-        "joined": pd.Timestamp("2026-03-01") - pd.to_timedelta(rng.integers(5, 900, VIEWERS), unit="D"),
+        "joined": FIRST - pd.to_timedelta(rng.integers(5, 900, VIEWERS), unit="D"),
     }
 )
 clips = pd.DataFrame(
@@ -40,7 +41,7 @@ clips = pd.DataFrame(
         "creator": [f"@{number}" for number in rng.integers(0, CLIPS // 5, CLIPS)],
         "topic": rng.choice(TOPICS, CLIPS),
         "length_s": rng.lognormal(3, 0.7, CLIPS).round(1) + 3,
-        "uploaded": pd.Timestamp("2026-03-01") - pd.to_timedelta(rng.integers(0, 60, CLIPS), unit="D"),
+        "uploaded": FIRST - pd.to_timedelta(rng.integers(0, 60, CLIPS), unit="D"),
     }
 )
 
@@ -50,9 +51,7 @@ parts = []
 for day in range(DAYS):
     for viewer in viewers["viewer"][rng.random(VIEWERS) < 0.6]:
         seen = clips.sample(rng.integers(6, 20), random_state=rng)
-        begins = (
-            pd.Timestamp("2026-03-01") + pd.Timedelta(day, "D") + pd.Timedelta(rng.integers(7 * 3_600, 22 * 3_600), "s")
-        )
+        begins = FIRST + pd.Timedelta(day, "D") + pd.Timedelta(rng.integers(25_000, 80_000), "s")
         appeal = taste.loc[viewer, seen["topic"]].to_numpy() + quality[seen["clip"]].to_numpy()
         watched = seen["length_s"] * np.minimum(rng.exponential(0.5 * np.exp(0.6 * appeal)), 2)
         parts.append(
@@ -101,7 +100,7 @@ users = pd.DataFrame(
     {
         "user_id": np.arange(VIEWERS),
         "fans_user_num": viewers["followers"],
-        "register_days": (pd.Timestamp("2026-03-01") - viewers["joined"]).dt.days,
+        "register_days": (FIRST - viewers["joined"]).dt.days,
     }
 )
 videos = pd.DataFrame(
@@ -119,9 +118,12 @@ videos = pd.DataFrame(
 # --8<-- [start:write]
 FILES = options.out / "files"
 FILES.mkdir(parents=True, exist_ok=True)
-log.reindex(columns=LOG_COLUMNS, fill_value=0).to_csv(FILES / "log_standard.csv", index=False)
-users.reindex(columns=USER_COLUMNS, fill_value=0).to_csv(FILES / "user_features.csv", index=False)
-videos.reindex(columns=VIDEO_COLUMNS).to_csv(FILES / "video_features_basic.csv", index=False)
+log = log.reindex(columns=LOG_COLUMNS, fill_value=0)
+users = users.reindex(columns=USER_COLUMNS, fill_value=0)
+videos = videos.reindex(columns=VIDEO_COLUMNS)
+log.to_csv(FILES / "log_standard.csv", index=False)
+users.to_csv(FILES / "user_features.csv", index=False)
+videos.to_csv(FILES / "video_features_basic.csv", index=False)
 # --8<-- [end:write]
 
 # --8<-- [start:prepare]
@@ -142,14 +144,13 @@ while not over:
     slot = observation["candidates"][:, 0].argmin()  # the shortest
     observation, reward, terminated, truncated, info = env.step(slot)
     over = terminated or truncated
-    print(f"{clip_ids[info['video_id']]}: {info['feedback']['play_time_ms'] / 1_000:.1f} s, reward {reward:.2f}")
+    clip, play_ms = clip_ids[info["video_id"]], info["feedback"]["play_time_ms"]
+    print(f"{clip}: {play_ms / 1_000:.1f} s, reward {reward:.2f}")
 # --8<-- [end:episode]
 
 # --8<-- [start:benchmark]
-svsim(
-    f"benchmark --store {STORE} --agents linucb --candidates 5 --horizon 5"
-    f" --seeds {SEEDS} --out {options.out / 'results'}".split()
-)
+size = f"--candidates 5 --horizon 5 --seeds {SEEDS}"
+svsim(f"benchmark --store {STORE} --agents linucb {size} --out {options.out}/results".split())
 # --8<-- [end:benchmark]
 
 # --8<-- [start:without]
@@ -171,12 +172,11 @@ def told(rows):
         print("-", str(error).replace(f"{FILES}/", ""))
 
 
-whole = log.reindex(columns=LOG_COLUMNS, fill_value=0)
-told(whole.drop(columns="is_rand"))
-told(whole.rename(columns={"is_like": "liked"}))
-told(whole.assign(play_time_ms=plays["watched_s"]))
-told(whole.assign(user_id=plays["viewer"]))
-told(whole.assign(is_like=plays["liked"]))
-told(whole[whole["date"] < "20260303"])
-whole.to_csv(FILES / "log_standard.csv", index=False)
+told(log.drop(columns="is_rand"))
+told(log.rename(columns={"is_like": "liked"}))
+told(log.assign(play_time_ms=plays["watched_s"]))
+told(log.assign(user_id=plays["viewer"]))
+told(log.assign(is_like=plays["liked"]))
+told(log[log["date"] < "20260303"])
+log.to_csv(FILES / "log_standard.csv", index=False)
 # --8<-- [end:errors]

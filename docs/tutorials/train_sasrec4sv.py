@@ -17,8 +17,8 @@ from svsim.models.training import train
 from svsim.world import find_store
 
 parser = argparse.ArgumentParser()
-parser.add_argument("--fast", action="store_true", help="a world of seconds and two epochs, for tests")
-parser.add_argument("--out", type=Path, default=Path("train_sasrec4sv"), help="folder of runs and results")
+parser.add_argument("--fast", action="store_true", help="a tiny world, two epochs")
+parser.add_argument("--out", type=Path, default=Path("train_sasrec4sv"))
 options = parser.parse_args()
 STORE, EPOCHS, CANDIDATES, SEEDS = ("tiny", 2, 5, 2) if options.fast else ("small", 3, 20, 5)
 store = find_store(STORE)
@@ -31,7 +31,7 @@ MULTI = options.out / "multi"
 
 
 def stop(task, done, whole):
-    """Told of every step: stops in the middle of the second epoch, as a full disk or an impatient colleague would."""
+    """Told of every step: stops in the middle of the second epoch."""
     if task == "epoch 2" and done > whole / 2:
         raise KeyboardInterrupt
 
@@ -45,9 +45,7 @@ except KeyboardInterrupt:
 # --8<-- [start:resume]
 multi = train(store, MULTI, model, training)
 history = pd.read_csv(MULTI / "history.csv")
-print(
-    history[["epoch", "steps", "train_loss", "valid_loss", "valid_wtr", "valid_binary"]].round(3).to_string(index=False)
-)
+print(history[["epoch", "steps", "train_loss", "valid_loss"]].round(3).to_string(index=False))
 # --8<-- [end:resume]
 
 # --8<-- [start:evaluate]
@@ -55,7 +53,10 @@ RATES = "user + video rates"
 found = evaluate(multi, store, baselines=[RATES], resamples=20 if options.fast else 100)
 for protocol, told in found.items():
     for label in ("click", "long_view", "wtr>0.5"):
-        own, rates = told["labels"][label]["auc"], told["baselines"][RATES]["labels"][label]["auc"]
+        own, rates = (
+            told["labels"][label]["auc"],
+            told["baselines"][RATES]["labels"][label]["auc"],
+        )
         more = told["differences"][RATES][label]["auc"]
         print(
             f"{protocol:8} AUC {label:10} {own['mean']:.3f}, rates {rates['mean']:.3f},"
@@ -77,6 +78,7 @@ agents = (
 )
 spec = BenchmarkSpec(store=STORE, agents=agents, candidates=CANDIDATES, seeds=SEEDS)
 results = run(spec, options.out / "results")
-columns = ["reward_mean", "reward_low", "reward_high", "wtr_mean", "wtg_mean", "aux_mean", "watch_s_mean"]
-print(results.table.set_index("agent")[columns].round(2).to_string())
+columns = ["reward_mean", "reward_low", "reward_high", "wtg_mean", "watch_s_mean"]
+table = results.table.set_index("agent")[columns].round(2)
+print(table.rename(columns=lambda name: name.removesuffix("_mean")).to_string())
 # --8<-- [end:benchmark]

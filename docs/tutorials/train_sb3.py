@@ -15,8 +15,8 @@ from svsim.cli import main as svsim
 from svsim.envs.sb3 import FeedVecEnv
 
 parser = argparse.ArgumentParser()
-parser.add_argument("--fast", action="store_true", help="a world of seconds and few steps, for tests")
-parser.add_argument("--out", type=Path, default=Path("train_sb3"), help="folder of runs and results")
+parser.add_argument("--fast", action="store_true", help="a tiny world, few steps")
+parser.add_argument("--out", type=Path, default=Path("train_sb3"))
 options = parser.parse_args()
 STORE, STEPS, CANDIDATES, SEEDS = ("tiny", 2_048, 5, 2) if options.fast else ("small", 50_000, 20, 5)
 # --8<-- [end:begin]
@@ -24,7 +24,14 @@ STORE, STEPS, CANDIDATES, SEEDS = ("tiny", 2_048, 5, 2) if options.fast else ("s
 # --8<-- [start:own]
 train = FeedVecEnv("svsim/Replay-v0", num_envs=64, store=STORE, split="train", candidates=CANDIDATES)
 model = MaskablePPO(
-    "MultiInputPolicy", train, n_steps=16, batch_size=256, gamma=0.5, learning_rate=1e-3, seed=0, device="cpu"
+    "MultiInputPolicy",
+    train,
+    n_steps=16,
+    batch_size=256,
+    gamma=0.5,
+    learning_rate=1e-3,
+    seed=0,
+    device="cpu",
 )
 print({name: space.shape for name, space in train.observation_space.items()})
 # --8<-- [end:own]
@@ -53,5 +60,6 @@ print(pd.read_csv(RUN / "history.csv").round(3).to_string(index=False))
 # --8<-- [end:command]
 
 # --8<-- [start:benchmark]
-svsim(f"benchmark {size} --agents ppo?run={RUN},linucb --seeds {SEEDS} --out {options.out}/results".split())
+agents = f"ppo?run={RUN},linucb"
+svsim(f"benchmark {size} --agents {agents} --seeds {SEEDS} --out {options.out}/results".split())
 # --8<-- [end:benchmark]

@@ -17,8 +17,8 @@ from svsim.testing import check_agent
 from svsim.world import find_store
 
 parser = argparse.ArgumentParser()
-parser.add_argument("--fast", action="store_true", help="a world of seconds, for tests")
-parser.add_argument("--out", type=Path, default=Path("your_own_agent"), help="folder of the results")
+parser.add_argument("--fast", action="store_true", help="a tiny world")
+parser.add_argument("--out", type=Path, default=Path("your_own_agent"))
 options = parser.parse_args()
 STORE, CANDIDATES, SEEDS = ("tiny", 5, 2) if options.fast else ("small", 20, 5)
 AGENTS = Path(__file__).parent / "agents"
@@ -56,16 +56,19 @@ results = run(spec, options.out / "results")
 for record in results.records:
     reward = record["metrics"]["reward"]
     name = record["agent"].rpartition("/")[-1]
-    print(f"{name:25} {reward['mean']:6.3f} [{reward['low']:6.3f}, {reward['high']:6.3f}]")
+    interval = f"[{reward['low']:6.3f}, {reward['high']:6.3f}]"
+    print(f"{name:25} {reward['mean']:6.3f} {interval}")
 # --8<-- [end:benchmark]
 
 # --8<-- [start:command]
 size = f"--store {STORE} --candidates {CANDIDATES} --seeds {SEEDS}"
-svsim(shlex.split(f"benchmark --agents '{','.join(agents)}' {size} --out '{options.out}/results'"))
+names = ",".join(agents)
+svsim(shlex.split(f"benchmark --agents '{names}' {size} --out '{options.out}/results'"))
 # --8<-- [end:command]
 
 # --8<-- [start:wrong]
-spec = BenchmarkSpec(store=STORE, agents=(f"{AGENTS}/wrong.py:Wrong",), candidates=CANDIDATES, seeds=1)
+agents = (f"{AGENTS}/wrong.py:Wrong",)
+spec = BenchmarkSpec(store=STORE, agents=agents, candidates=CANDIDATES, seeds=1)
 for problem in run(spec).failed:
     print(problem.replace(f"{AGENTS}/", ""))
 # --8<-- [end:wrong]

@@ -16,7 +16,7 @@ class ByDuration(ScoringAgent):
     """Serves the duration that has earned most so far."""
 
     def fit(self, store, *, seed):  # noqa: ARG002 - nothing is drawn
-        """Begin with the training split: by video, sums of each signal and exposures."""
+        """Begin with what the training split knows of each video."""
         videos = store.videos
         bins = bins_of(np.log1p(videos["video_duration"] / 1_000))
         earned = videos["train_wtr"] + videos["train_wtg"] + videos["train_aux"]
