@@ -386,29 +386,13 @@ def figures(store: FeedStore, code: dict[str, Any], right: dict[str, Any], out: 
     matplotlib.use("Agg")
     import matplotlib.pyplot as plt
 
-    rows = store.split_rows("train")[:: max(1, len(store.split_rows("train")) // 400_000)]
-    play, duration = store.events["play_time_ms"][rows] / 1e3, store.events["duration_ms"][rows]
-    minute = np.minimum(duration // 60_000, 6)
-    z = store.wtg.transform(store.events["play_time_ms"][rows], duration)
-    figure, axes = plt.subplots(1, 2, figsize=(10, 4), layout="constrained")
-    groups = [int(m) for m in np.unique(minute)]
-    names = [f"{m}" if m < 6 else "6+" for m in groups]
-    axes[0].boxplot([play[minute == m] for m in groups], tick_labels=names, showfliers=False)
-    axes[0].set(xlabel="duration in minutes", ylabel="watch time in s", title="grouped by duration")
-    axes[1].boxplot([z[minute == m] for m in groups], tick_labels=names, showfliers=False)
-    axes[1].axhline(store.wtg.threshold, color="C3", linewidth=1)
-    axes[1].set(xlabel="duration in minutes", ylabel="z-score", title="within the group; relevant above the line")
-    figure.savefig(out / "figure4.png", dpi=150)
-    plt.close(figure)
+    from svsim.data.distributions import fans_histogram, watch_by_minute
+    from svsim.report.figures.data import fans, grouping
 
-    fans = np.asarray(store.users["fans_user_num"])[1:]
-    figure, axis = plt.subplots(figsize=(6, 4), layout="constrained")
-    axis.hist(np.log10(fans + 1), bins=40)
-    axis.axvline(np.log10(1_001), color="C3", linewidth=1)
-    share = float((fans >= 1_000).mean())
-    axis.set(xlabel="log10(1 + fans)", ylabel="users", title=f"fans of users; {share:.1%} have 1,000 and more")
-    figure.savefig(out / "figure5.png", dpi=150)
-    plt.close(figure)
+    grouping(watch_by_minute(store), store.wtg.threshold).savefig(out / "figure4.png", dpi=150)
+    users = store.manifest["groups"]
+    share = users[INFLUENCER] / (users[INFLUENCER] + users[NORMAL])
+    fans(fans_histogram(store), share).savefig(out / "figure5.png", dpi=150)
 
     for number, kind, title in ((6, "binary", "binary label"), (7, "wtr", "linear label")):
         figure, axes = plt.subplots(1, 2, figsize=(10, 4), layout="constrained")

@@ -15,9 +15,9 @@ if TYPE_CHECKING:
 
 __all__ = ["COLOURS", "INK", "LINES", "MARKERS", "QUIET", "TRUTH", "integer_axis", "themed", "to_svg"]
 
-COLOURS = ("#a00001", "#a00002", "#a00003", "#a00004", "#a00005", "#a00006", "#a00007")
-"""Stand for the page's variables `--c1` to `--c7`: a page in light and one in dark give them other values."""
-INK, QUIET, GRID = "#101112", "#808182", "#d0d1d2"
+COLOURS = ("#0b62b0", "#b8520a", "#0a7a56", "#b3267a", "#6d4fc2", "#7a6400", "#4a6472")
+"""In a picture as they are; within a page they become its variables `--c1` to `--c7`, which are lighter in the dark."""
+INK, QUIET, GRID = "#1b1d21", "#5d636d", "#e4e5e8"
 TRUTH = COLOURS[3]
 """What is true, a limit, a threshold."""
 LINES = ("-", "--", "-.", ":", (0, (5, 1)), (0, (3, 1, 1, 1)))
