@@ -265,7 +265,7 @@ class Analysis:
         }
         if name in self.comparisons:
             told["comparison"] = self.comparisons[name].record()
-            told["comparison"]["improvement"] = self.improvements[name].record()
+            told["comparison"]["improvement"] = self.improvements[name].record(within=(0.0, 1.0))
         scores = self.slice_scores(name)
         if scores is not None:
             told["slices"] = {"count": len(scores.value), "score": scores.middle().record()}

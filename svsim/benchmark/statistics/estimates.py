@@ -50,9 +50,13 @@ class Estimate:
             min(self.degrees, other.degrees),
         )
 
-    def record(self) -> dict[str, float | None]:
-        """`mean`, `low` and `high`, rounded; None where there is no number."""
-        low, high = interval(self)
+    def record(self, *, within: tuple[float, float] = (-np.inf, np.inf)) -> dict[str, float | None]:
+        """`mean`, `low` and `high`, rounded; None where there is no number.
+
+        Args:
+            within: What the value cannot lie outside of; the interval is cut there, and covers as before.
+        """
+        low, high = np.clip(interval(self), *within)
         return {"mean": rounded(self.value), "low": rounded(low), "high": rounded(high)}
 
 

@@ -142,3 +142,10 @@ def test_score_of_the_rails_is_exact() -> None:
     assert ratio_score(random, random, oracle).record() == {"mean": 0.0, "low": 0.0, "high": 0.0}
     assert ratio_score(oracle, random, oracle).record() == {"mean": 1.0, "low": 1.0, "high": 1.0}
     assert ratio_score(random, random, random).record()["mean"] is None
+
+
+def test_an_interval_ends_where_its_value_must() -> None:
+    """A share of two seeds: Student's interval of one degree of freedom is (−.32, 1.58) without the ends."""
+    share = Estimate(0.63, np.array([0.555, 0.705]), np.empty(0))
+    assert interval(share) == pytest.approx((0.63 - 12.706 * 0.075, 0.63 + 12.706 * 0.075), abs=1e-3)
+    assert share.record(within=(0.0, 1.0)) == {"mean": 0.63, "low": 0.0, "high": 1.0}
