@@ -10,6 +10,7 @@ import pytest
 ROOT = Path(__file__).parents[1]
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md")), *sorted((ROOT / "examples").glob("*/README.md"))]
 BLOCK = re.compile(r"^```python\n(.*?)^```", re.DOTALL | re.MULTILINE)
+SHELL = re.compile(r"^```(?:sh|bash)\n(.*?)^```", re.DOTALL | re.MULTILINE)
 INCLUDED = re.compile(r'^--8<-- "([^":]*)(?::\w+)?"$', re.MULTILINE)
 COMMAND = re.compile(r"^svsim (data \w+|\w+)((?:\\\n|[^\n])*)", re.MULTILINE)
 
@@ -35,7 +36,7 @@ def test_there_is_something_to_run() -> None:
 def test_commands_parse(page: Path) -> None:
     from svsim.cli.main import _parse
 
-    for command, rest in COMMAND.findall(page.read_text(encoding="utf-8")):
+    for command, rest in COMMAND.findall("".join(SHELL.findall(page.read_text(encoding="utf-8")))):
         words = re.sub(r"#.*", "", rest.replace("\\\n", " ")).split()
         assert _parse([*command.split(), *words])
 
