@@ -59,7 +59,7 @@ def leaderboard(results: Results, *, short: bool = False) -> Sheet:
     title = "Agents by reward; the same users, sessions and candidates for all"
     if short:
         where = {"replay": "Replay-v0", "feed": "Feed-v0"}[results.records[0]["env"]]
-        return Sheet("leaderboard", f"{where}: {title[0].lower()}{title[1:]}", columns, rows, (1, 3))
+        return Sheet("leaderboard", f"{where}: agents by reward, on the same sessions", columns, rows, (1, 3))
     more = ("p", "P(better)", "score [95 %]", "WTR", "WTG", "aux", "watch s")
     return Sheet("leaderboard", title, (*columns, *more), rows, (1, 3))
 
