@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import json
 import shlex
 import time
 from collections.abc import Callable, Iterator
@@ -21,7 +22,8 @@ from svsim.cli.train import Sasrec4sv
 
 __all__ = ["Demo"]
 
-FEED_EPISODES = 200
+FORMAT = "svsim-demo"
+FEED_EPISODES = {"tiny": 10, "small": 200}
 FILM_SEED = 29
 """Of a short episode in which the user likes some videos."""
 LOG = "demo.log"
@@ -51,10 +53,15 @@ class Demo:
 
     def run(self) -> None:
         """Run the commands that a user would, and say which; then what came out."""
-        from svsim.data.atomic import as_output_error
+        from svsim._version import __version__
+        from svsim.data.result_folder import claimed
 
-        with as_output_error(self.out):
-            self.out.mkdir(parents=True, exist_ok=True)
+        told = {"format": FORMAT, "preset": self.preset, "svsim": __version__}
+        with claimed(self.out, f"{json.dumps(told)}\n".encode(), "a demo"):
+            self._play()
+        self._tell()
+
+    def _play(self) -> None:
         screen, steps = console(), self._steps()
         screen.print(
             f"svsim on a synthetic world in KuaiRand's layout; all of it goes into {self.out}.", soft_wrap=True
@@ -68,13 +75,13 @@ class Demo:
             with _logged(self.out / LOG, step.typed):
                 step.run()
             screen.print(f"  {time.monotonic() - start:.0f} s")
-        self._tell()
 
     def _steps(self) -> list[_Step]:
         out = self.out
         logs, store, model = (out / name for name in ("logs", "store", "sasrec4sv"))
         trained = f"sasrec4sv?run={model}"
         agents = f"epsilon-greedy,linucb,{trained}"
+        episodes = FEED_EPISODES[self.preset]
         steps = [
             _Step("A world's logs: users, videos, what they watched", f"data synth --preset {self.preset} --out {logs}",
                   Synth(out=logs, preset=self.preset).run, logs),
@@ -87,9 +94,9 @@ class Demo:
                   f"benchmark --store {store} --agents {shlex.quote(agents)} --out {out / 'replay'}",
                   Benchmark(store=str(store), agents=agents, out=out / "replay").run),
             _Step("The same agents in a feed whose users the world's truth answers for",
-                  f"benchmark --store {store} --env feed --episodes {FEED_EPISODES} --agents {shlex.quote(agents)}"
+                  f"benchmark --store {store} --env feed --episodes {episodes} --agents {shlex.quote(agents)}"
                   f" --out {out / 'feed'}",
-                  Benchmark(store=str(store), env="feed", episodes=FEED_EPISODES, agents=agents, out=out / "feed").run),
+                  Benchmark(store=str(store), env="feed", episodes=episodes, agents=agents, out=out / "feed").run),
         ]  # fmt: skip
         if self.preset == "small":
             asked = f"linucb,{trained}"

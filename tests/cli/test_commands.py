@@ -70,9 +70,27 @@ def test_lists(capsys: pytest.CaptureFixture[str]) -> None:
 def test_demo(capsys: pytest.CaptureFixture[str], tmp_path: Path, preset: str) -> None:
     status, out, err = run(capsys, "demo", "--preset", preset, "--out", tmp_path / "demo")
     assert (status, err) == (0, "")
-    assert "Engagement" in out
-    again = run(capsys, "demo", "--preset", preset, "--out", tmp_path / "demo")
-    assert again[0] == 0, "a second time it finds everything made"
+    for words in (
+        "What came out",
+        "Replaying logged sessions",
+        "In the simulated feed",
+        "95 % confidence",
+        "svsim play",
+    ):
+        assert words in out
+    page = tmp_path / "demo" / "report.html"
+    text = page.read_text(encoding="utf-8")
+    assert str(page) in out
+    assert "data:image/webp" in text
+    assert "Left out" not in text
+    status, again, _ = run(capsys, "demo", "--preset", preset, "--out", tmp_path / "demo")
+    assert status == 0
+    assert again.count("there already") == 2, "logs and film are not made again"
+    assert page.read_text(encoding="utf-8") == text
+    other = {"tiny": "small", "small": "tiny"}[preset]
+    status, _, err = run(capsys, "demo", "--preset", other, "--out", tmp_path / "demo")
+    assert status == 2
+    assert "preset" in err
 
 
 def test_options_of_prepare_reach_the_store(

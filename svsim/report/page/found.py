@@ -30,6 +30,8 @@ DEPTH = 2
 """Folders below the one that is named; a suite keeps its runs so deep."""
 PROTOCOLS = {"frozen", "running"}
 FILM, STILL = "film.webp", "film-still.webp"
+OTHERS = ("svsim-demo",)
+"""What a folder of several results may say of itself."""
 RUN_FORMATS = {"svsim-sasrec4sv": "sasrec4sv", "svsim-response": "response", "svsim-sb3": "sb3"}
 
 
@@ -150,7 +152,7 @@ def _look(found: Found, place: Path) -> None:
             told = _attempt(found, place, lambda: _finished_ope(place))
             if told is not None:
                 found.evaluations.append(Document(_called(name, place), place, told))
-        elif form is not None or str(place) not in found.problems:
+        elif str(place) not in found.problems and form not in OTHERS:
             results = _attempt(found, place, lambda: load_results(place))
             if results is not None:
                 found.benchmarks.append(Benchmark(_called(name, place), place, _json(place / SPEC), results))
