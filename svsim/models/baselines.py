@@ -35,7 +35,7 @@ RATED = {
     "wtg_relevant": "wtg",
 }
 """The rate that goes with each target."""
-MOST_ROWS = 2_000_000
+MOST_ROWS, TREES = 2_000_000, 400
 
 
 def fit_baselines(
@@ -105,7 +105,7 @@ def _boosted(x: Array, y: Array, asked: list[Array], two: bool, seed: int) -> li
     """Fit once, predict several tables."""
     from sklearn.ensemble import HistGradientBoostingClassifier, HistGradientBoostingRegressor
 
-    options = {"max_iter": 400, "learning_rate": 0.04, "max_leaf_nodes": 31, "min_samples_leaf": 60,
+    options = {"max_iter": TREES, "learning_rate": 0.04, "max_leaf_nodes": 31, "min_samples_leaf": 60,
                "l2_regularization": 5.0, "early_stopping": True, "validation_fraction": 0.1,
                "n_iter_no_change": 20, "random_state": seed}  # fmt: skip
     if two and len(np.unique(y)) < 2:

@@ -120,6 +120,7 @@ def whole(store: FeedStore, tmp_path_factory: pytest.TempPathFactory) -> dict[st
     return contents(folder)
 
 
+@pytest.mark.slow
 def test_killed_at_random_moments(store: FeedStore, whole: dict[str, bytes], tmp_path: Path) -> None:
     assert int(script(AT_RANDOM, store.path, tmp_path, KILLS)) == KILLS
     for folder in tmp_path.iterdir():

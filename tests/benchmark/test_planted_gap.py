@@ -102,6 +102,7 @@ def test_serving_groups_by_their_own_likings_shrinks_it(records: dict[str, dict]
     assert after["winner"] is True
 
 
+@pytest.mark.slow
 def test_training_for_groups_shrinks_it(two_tastes: FeedStore, tmp_path: Path) -> None:
     """Six epochs of the plain mean have learned what three quarters of the users like; the same six with each group
     weighing the same, or the worse one weighing more, have learned what both like, and the normal users lose nothing."""

@@ -12,10 +12,11 @@ from tests.cli.test_commands import run
 
 
 def test_train_then_evaluate_then_benchmark(
-    capsys: pytest.CaptureFixture[str], store: FeedStore, tmp_path: Path
+    capsys: pytest.CaptureFixture[str], store: FeedStore, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setattr("svsim.models.baselines.TREES", 20)
     arguments = ("train", "sasrec4sv", "--store", store.path, "--out", tmp_path / "run", "--preset", "small")
-    arguments = (*arguments, "--learning-rate", 0.01)
+    arguments = (*arguments, "--learning-rate", 0.01, "--epochs", 3)
     status, out, err = run(capsys, *arguments)
     assert (status, err) == (0, "")
     assert "SASRec4SV (small, wtr, binary, wtg, feedback, watch)" in out

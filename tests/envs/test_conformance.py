@@ -43,7 +43,7 @@ def test_vector_equals_singles(store: FeedStore, arguments: dict, copy: bool) ->
     check_vector_env(make_vec(5, store=store, copy=copy, **arguments), steps=70)
 
 
-@settings(max_examples=15, deadline=None)
+@settings(max_examples=10, deadline=None)
 @given(
     rows=st.integers(1, 6),
     candidates=st.integers(1, 8),

@@ -53,7 +53,7 @@ def test_vector_equals_singles(store: FeedStore, name: str, copy: bool) -> None:
     check_vector_env(make_vec(5, copy=copy, **arguments(store, name)), steps=70)
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=15, deadline=None)
 @given(
     rows=st.integers(1, 6),
     candidates=st.integers(1, 30),

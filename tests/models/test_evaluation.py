@@ -17,7 +17,9 @@ from svsim.models.windows import Material
 
 @pytest.fixture(scope="module")
 def result(store: FeedStore, sasrec4sv_run: Path) -> dict:
-    return evaluate(load_run(sasrec4sv_run), store, resamples=40)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("svsim.models.baselines.TREES", 40)
+        return evaluate(load_run(sasrec4sv_run), store, resamples=40)
 
 
 def test_an_evaluation(result: dict, store: FeedStore) -> None:
@@ -124,6 +126,7 @@ def test_intervals_cover_as_clusters_do() -> None:
     assert half == pytest.approx(1.96 * 0.5 / np.sqrt(users), rel=0.15)
 
 
+@pytest.mark.slow
 def test_boosting_knows_nothing_of_the_days_it_is_asked_about(store: FeedStore, sasrec4sv_run: Path) -> None:
     """Under `frozen` a baseline's predictions do not change when what happened in the test days does."""
     material = Material(store, load_run(sasrec4sv_run).inputs)

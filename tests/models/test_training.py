@@ -86,6 +86,7 @@ def test_interrupted_and_resumed_it_ends_with_the_same_weights(
     assert_same(finished, tmp_path / "run")
 
 
+@pytest.mark.slow
 def test_two_processes_have_the_loss_curve_of_one(store: FeedStore, tmp_path: Path) -> None:
     """Dropout aside, whose draws are each process's own."""
     script = tmp_path / "work.py"
