@@ -11,6 +11,10 @@ if TYPE_CHECKING:
 
 __all__ = ["evaluation_tables"]
 
+Told = dict[str, Any]
+TRIVIAL = "all-negative"
+NONE: dict[str, float | None] = {"mean": None, "low": None, "high": None}
+
 SHOWN = {
     "frozen": ("auc", "gauc", "wtg@", "dcwtg@", "f1", "accuracy", "precision", "recall", "ece", "rmse", "xauc"),
     "running": ("auc", "f1", "accuracy", "precision", "recall", "ece", "rmse", "xauc"),
@@ -18,34 +22,50 @@ SHOWN = {
 LABELS = ("click", "long_view", "wtr>0.5", "wtr_clipped", "wtr", "wtg")
 
 
-def evaluation_tables(result: dict[str, Any]) -> list[Table | str]:
-    """By protocol: metrics beside the baselines', a sentence on how to read them, and the groups.
+def evaluation_tables(result: Told) -> list[Table]:
+    """By protocol: metrics beside the baselines', what SASRec4SV has more than they, and the groups.
 
     Args:
         result: Of `svsim.models.evaluation.evaluate`, or what `svsim evaluate --out` wrote.
     """
-    parts: list[Table | str] = []
+    parts: list[Table] = []
     for protocol, told in result.items():
-        names = list(told["baselines"])
-        table = plain_table(_title(protocol, told), "label", "metric", "SASRec4SV [95 %]", *names, left=(0, 1))
-        for label in LABELS:
-            metrics = told["labels"].get(label, {})
-            shown = [
-                name for start in SHOWN[protocol] for name in metrics if name.partition("@")[0] == start.rstrip("@")
-            ]
-            for metric in shown:
-                if metrics[metric]["mean"] is not None:
-                    beside = [_beside(told, name, label, metric) for name in names]
-                    table.add_row(label, metric, _interval(metrics[metric]), *beside)
-        parts += [
-            table,
-            "of baselines: their value, and what SASRec4SV has more [95 %], both on the same resampled users",
-        ]
-        parts.append(_groups(protocol, told))
+        parts += [_values(protocol, told), _differences(protocol, told), _groups(protocol, told)]
     return parts
 
 
-def _groups(protocol: str, told: dict[str, Any]) -> Table:
+def _rows(protocol: str, told: Told) -> list[tuple[str, str]]:
+    """Labels and metrics that are shown, those that have a value."""
+    return [
+        (label, metric)
+        for label in LABELS
+        for start in SHOWN[protocol]
+        for metric, own in told["labels"].get(label, {}).items()
+        if metric.partition("@")[0] == start.rstrip("@") and own["mean"] is not None
+    ]
+
+
+def _values(protocol: str, told: Told) -> Table:
+    names = list(told["baselines"])
+    table = plain_table(_title(protocol, told), "label", "metric", "SASRec4SV [95 %]", *names, left=(0, 1))
+    for label, metric in _rows(protocol, told):
+        beside = [told["baselines"][name]["labels"].get(label, {}).get(metric, NONE)["mean"] for name in names]
+        table.add_row(label, metric, _interval(told["labels"][label][metric]), *(_four(value) for value in beside))
+    return table
+
+
+def _differences(protocol: str, told: Told) -> Table:
+    """What SASRec4SV has more than each baseline, on the same resampled users."""
+    names = [name for name in told["baselines"] if name != TRIVIAL]
+    title = f"{protocol}: what SASRec4SV has more [95 %], both on the same resampled users"
+    table = plain_table(title, "label", "metric", *names, left=(0, 1))
+    for label, metric in _rows(protocol, told):
+        more = [told["differences"][name].get(label, {}).get(metric, NONE) for name in names]
+        table.add_row(label, metric, *(_interval(own, sign="+") for own in more))
+    return table
+
+
+def _groups(protocol: str, told: Told) -> Table:
     columns = ("group", "rows", "label", "accuracy", "all say no", "above it", "f1", "auc")
     groups = plain_table(f"{protocol}, by group of users [95 %]", *columns, left=(0, 2))
     for group, own in told["groups"].items():
@@ -65,7 +85,7 @@ def _groups(protocol: str, told: dict[str, Any]) -> Table:
     return groups
 
 
-def _title(protocol: str, told: dict[str, Any]) -> str:
+def _title(protocol: str, told: Told) -> str:
     what = {
         "frozen": "frozen: history ends where the split begins",
         "running": "running: earlier requests of the same day are history",
@@ -73,19 +93,13 @@ def _title(protocol: str, told: dict[str, Any]) -> str:
     return f"{what}; {told['rows']:,} rows, {told['users']:,} users"
 
 
-def _interval(values: dict[str, float | None]) -> str:
+def _interval(values: dict[str, float | None], sign: str = "") -> str:
     if values["mean"] is None:
         return ""
     if values["low"] is None or values["high"] is None:
-        return f"{values['mean']:.4f}"
-    return f"{values['mean']:.4f} [{values['low']:.4f}, {values['high']:.4f}]"
+        return f"{values['mean']:{sign}.4f}"
+    return f"{values['mean']:{sign}.4f} [{values['low']:{sign}.4f}, {values['high']:{sign}.4f}]"
 
 
-def _beside(told: dict[str, Any], name: str, label: str, metric: str) -> str:
-    values = told["baselines"][name]["labels"].get(label, {}).get(metric)
-    if values is None or values["mean"] is None:
-        return ""
-    more = told["differences"][name][label][metric]
-    if more["low"] is None or more["high"] is None:
-        return f"{values['mean']:.4f}"
-    return f"{values['mean']:.4f} {more['mean']:+.4f} [{more['low']:+.4f}, {more['high']:+.4f}]"
+def _four(value: float | None) -> str:
+    return "" if value is None else f"{value:.4f}"

@@ -407,6 +407,7 @@ def test_errors_are_not_tried_again_and_lost_workers_are(
         list(executor.map(die, [(9,)]))
 
 
+@pytest.mark.slow
 def test_a_lost_node_costs_time_and_nothing_else(
     cluster: Any, store: FeedStore, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
 ) -> None:

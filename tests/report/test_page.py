@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 import shutil
+from html import unescape
 from html.parser import HTMLParser
 from pathlib import Path
 
@@ -129,7 +130,8 @@ def test_several_results_stand_on_one_page(folder: Path, store: FeedStore, tmp_p
     [
         ("results.json", None, "goes on where it stopped"),
         ("results.json", "[{", "expected the results of a benchmark"),
-        ("results.json", "[{}]", "none of"),
+        ("results.json", "[{}]", "of this version of svsim"),
+        ("results.json", "[1]", "of this version of svsim"),
         ("steps.parquet", "", "expected the results of a benchmark"),
         ("spec.json", "", "expected"),
         ("spec.json", "[]", "expected"),
@@ -167,3 +169,27 @@ def test_a_full_disk_leaves_the_page_of_before(folder: Path, store: FeedStore, m
     with pytest.raises(OutputError, match="No space left"):
         write_report(folder, store)
     assert page.read_bytes() == before
+
+
+def test_one_episode_has_no_interval_and_a_page(store: FeedStore, tmp_path: Path) -> None:
+    spec = BenchmarkSpec(store=store, agents=("linucb",), rails=False, split="train", candidates=5, seeds=1, episodes=1)
+    run(spec, tmp_path / "one")
+    text = write_report(tmp_path / "one", store).read_text(encoding="utf-8")
+    assert "linucb did best" in text
+    assert "Lead over" not in text, "there is nobody to lead over"
+
+
+def test_where_all_failed_the_page_says_why(store: FeedStore, tmp_path: Path) -> None:
+    run(BenchmarkSpec(store=store, agents=(FAILING,), rails=False, split="train", candidates=5), tmp_path / "none")
+    text = write_report(tmp_path / "none", store).read_text(encoding="utf-8")
+    assert "no agent was played to the end" in text
+    assert f"failed: {json.loads((tmp_path / 'none' / 'results.json').read_text())[0]['error']}" in unescape(text)
+
+
+def test_a_folder_that_cannot_be_read_is_told(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(_: Path) -> None:
+        raise PermissionError(13, "Permission denied", str(folder))
+
+    monkeypatch.setattr(Path, "iterdir", refuse)
+    with pytest.raises(SvsimError, match="Permission denied"):
+        write_report(folder)

@@ -22,6 +22,8 @@ from svsim.report.tables import Sheet, number, short_agent
 __all__ = ["benchmark_section", "command_of"]
 
 Record = dict[str, Any]
+HORIZONS = {"replay": 10, "feed": 100}
+"""Of the environments, where none is named."""
 
 
 def benchmark_section(benchmark: Benchmark, name: str, *, command: str | None, concluding: bool) -> Section:
@@ -50,14 +52,15 @@ def benchmark_section(benchmark: Benchmark, name: str, *, command: str | None, c
 
 def _about(benchmark: Benchmark) -> str:
     spec = benchmark.spec
-    horizon = spec["horizon"] or ("10" if spec["env"] == "replay" else "100")
+    if spec.get("horizon_minutes") is not None:
+        length = f"{spec['horizon_minutes']:g} minutes an episode"
+    else:
+        length = f"at most {spec['horizon'] or HORIZONS[spec['env']]} served in an episode"
     where = {
         "replay": "Replay-v0: logged sessions, answered by what the log says",
         "feed": f"Feed-v0: any video of the pool, answered by {_responder(spec)}",
     }[spec["env"]]
-    return (
-        f"{where}; {spec['candidates']} videos on offer, at most {horizon} served in an episode; {spec['seeds']} seeds."
-    )
+    return f"{where}; {spec['candidates']} videos on offer, {length}; {spec['seeds']} seeds."
 
 
 def _responder(spec: Record) -> str:
@@ -139,10 +142,7 @@ def _acting(benchmark: Benchmark, name: str, shown: Sequence[Record]) -> list[Bl
             xlabel="tenth of the run", ylabel="lead over random, reward of an episode",
         )  # fmt: skip
     wide = table.pivot(index="part", columns="agent", values="lead")
-    caption = (
-        "Both played the same episodes. Who learns from what it serves rises; who was trained before, or not at all,"
-    )
-    caption += " stays level but for chance."
+    caption = "Both played the same episodes. Who learns while serving rises; all others stay level but for chance."
     return [
         _figure(
             drawn,

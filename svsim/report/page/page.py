@@ -20,7 +20,7 @@ from svsim.report.page.contents import Block, Film, Section, Table, Words, block
 from svsim.report.page.data import data_section
 from svsim.report.page.found import Found, find
 from svsim.report.page.ope import ope_section
-from svsim.report.page.trainings import card_section, training_sections
+from svsim.report.page.trainings import card_section, trainings
 from svsim.report.tables import Sheet
 from svsim.world.presets import built_preset_stores
 
@@ -43,8 +43,8 @@ def write_report(folder: Path, store: FeedStore | None = None) -> Path:
         StoreError: There are no results, or none that can be read.
         OutputError: The file cannot be written.
     """
-    found = find(folder, store)
     with as_output_error(folder):
+        found = find(folder, store)
         write_file(folder / PAGE, make_page(found).encode())
     return folder / PAGE
 
@@ -99,16 +99,17 @@ def _results(found: Found, stores: Mapping[str, str]) -> Iterator[Section]:
     runs = list(found.runs.values())
     for number, run in enumerate(run for run in runs if run.card is not None):
         yield from _attempt(found, run.folder, partial(card_section, run, f"card-{number}"))
-    yield from training_sections(runs, stores)
+    for place, training in trainings(runs, stores):
+        yield from _attempt(found, place, training)
 
 
 def _attempt(found: Found, place: Path, make: Callable[[], Section]) -> list[Section]:
     """A section; none where the files lack what today's svsim writes there."""
     try:
         return [make()]
-    except KeyError as error:
+    except (KeyError, TypeError) as error:
         found.problems[str(place)] = StoreError(
-            f"expected results of this version of svsim, found none of {error}",
+            f"expected results of this version of svsim, found others ({type(error).__name__}: {error})",
             where=str(place),
             remedy="run the same command again with another --out",
         )

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from functools import partial
+from pathlib import Path
 from typing import Any
 
 from svsim.report.card import card_panels, card_tables
@@ -13,7 +15,7 @@ from svsim.report.page.contents import Block, Figure, Panels, Section, Table, Wo
 from svsim.report.page.found import Run
 from svsim.report.tables import Sheet
 
-__all__ = ["card_section", "training_sections"]
+__all__ = ["card_section", "trainings"]
 
 HEADS = {
     "binary": "watched past half, binary loss (figure 6)",
@@ -31,23 +33,25 @@ HEADS = {
 SIGNALS, WHICH = ("click", "long_view", "half"), ("logged", "predicted")
 
 
-def training_sections(runs: Sequence[Run], stores: Mapping[str, str]) -> list[Section]:
-    """One section a model trained by epochs, one for all runs of stable-baselines3 in one environment and store.
+def trainings(runs: Sequence[Run], stores: Mapping[str, str]) -> Iterator[tuple[Path, Callable[[], Section]]]:
+    """A section a model trained by epochs, one for all runs of stable-baselines3 in one environment and store.
 
     Args:
         runs: The trainings.
         stores: Names of the stores that are known, by fingerprint.
+
+    Yields:
+        Where the training lies, and what makes its section.
     """
-    epochs = [run for run in runs if run.kind != "sb3"]
-    made = [_losses(run, f"training-{number}") for number, run in enumerate(epochs)]
     together: dict[tuple[str, str], list[Run]] = {}
-    for run in runs:
+    for number, run in enumerate(runs):
         if run.kind == "sb3":
             together.setdefault((str(run.config.get("env")), str(run.config.get("store"))), []).append(run)
+        else:
+            yield run.folder, partial(_losses, run, f"training-{number}")
     for number, ((env, store), own) in enumerate(together.items()):
         title = f"Learning curves: {env} on {stores.get(store, store[:12])}"
-        made.append(_rewards(own, title, f"learning-{number}"))
-    return made
+        yield own[0].folder, partial(_rewards, own, title, f"learning-{number}")
 
 
 def _losses(run: Run, name: str) -> Section:

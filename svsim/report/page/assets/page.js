@@ -11,7 +11,7 @@
     if (x === null && y === null) return a.localeCompare(b);
     return x === null ? 1 : -1;
   };
-  const sort = (table, place, heading, button) => {
+  const sort = (table, place, heading) => {
     const ascending = heading.getAttribute("aria-sort") === "descending";
     const words = heading.classList.contains("words");
     const body = table.tBodies[0];
@@ -27,8 +27,6 @@
     body.append(...rows, ...failed);
     for (const other of table.tHead.rows[0].cells) other.removeAttribute("aria-sort");
     heading.setAttribute("aria-sort", ascending ? "ascending" : "descending");
-    button.blur();
-    button.focus();
   };
   for (const table of document.querySelectorAll("table.sheet")) {
     if (!table.tHead || table.tBodies[0].rows.length < 2) continue;
@@ -38,7 +36,7 @@
       button.type = "button";
       button.append(...heading.childNodes);
       heading.append(button);
-      button.addEventListener("click", () => sort(table, place, heading, button));
+      button.addEventListener("click", () => sort(table, place, heading));
     });
   }
 
