@@ -152,7 +152,9 @@ class Benchmark:
         else:
             screen = console()
             screen.print(render(results, details=self.details))
-            screen.print(f"{self.out}: spec.json, {', '.join(FILES)}", soft_wrap=True)
+            screen.print(
+                f"{self.out}: spec.json, {', '.join(FILES)}; svsim report {self.out} shows them", soft_wrap=True
+            )
         if results.failed:
             raise OptionError("; ".join(results.failed), where="--agents", remedy="the other agents' results were kept")
 

@@ -5,6 +5,8 @@ from __future__ import annotations
 import contextlib
 import json
 import shlex
+import shutil
+import sys
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -135,8 +137,11 @@ class Demo:
 
     def _next(self) -> list[tuple[str, str]]:
         store = self.out / "store"
+        activate = Path(sys.executable).with_name("activate")
+        here = shutil.which("svsim") is None and activate.is_file()
         return [
             ("See it all: open this page in a browser", str((self.out / "report.html").resolve())),
+            *([("Put svsim on the path", f"source {activate}")] if here else []),
             ("Watch two agents serve one user", f"svsim play --store {store} --agent linucb --agent random"),
             ("Your own agent on the leaderboard: write ten lines (docs/tutorials/your_own_agent.md), then",
              f"svsim benchmark --store {store} --agents my_agent.py:MyAgent --out mine && svsim report mine"),

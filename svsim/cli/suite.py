@@ -179,7 +179,7 @@ def _show(name: str, results: Any, folder: Path, details: bool) -> None:
     screen = console()
     screen.print(f"{name}:", soft_wrap=True)
     screen.print(render(results, details=details))
-    screen.print(f"{folder}: spec.json, {', '.join(FILES)}\n", soft_wrap=True)
+    screen.print(f"{folder}: spec.json, {', '.join(FILES)}; svsim report {folder} shows them\n", soft_wrap=True)
 
 
 def _shards(tell: Callable[[str, int, int | None], None]) -> Progress:

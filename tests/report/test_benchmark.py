@@ -10,8 +10,8 @@ from rich.console import Console
 
 from svsim.benchmark import BenchmarkSpec, Results, run
 from svsim.data import FeedStore
-from svsim.report.benchmark import conclusion, render, sheets
-from svsim.report.tables import markdown
+from svsim.report.benchmark import conclusion, in_words, leaderboard, render, sheets
+from svsim.report.tables import as_sheet, as_table, markdown
 
 FAILING = "tests.examples.failing:Nothing"
 
@@ -99,3 +99,34 @@ def test_agents_go_by_short_names(results: Results, agent: str, told: str) -> No
     record = {**results.records[0], "agent": agent}
     found = sheets(Results([record], results.episodes, results.steps, results.authors, results.profiles))
     assert found[0].rows[0][0] == told
+
+
+def test_words_for_a_newcomer_say_who_by_how_much_and_how_sure(results: Results) -> None:
+    ties = with_behind(results, epsilon_greedy=True, user_group=None, random=False, popularity=False)
+    told = next(record["comparison"] for record in ties.records if record["agent"] == "epsilon-greedy")
+    text = in_words(ties)
+    assert text.startswith("epsilon-greedy did best: ")
+    assert f"{told['mean']:.2f} more than {told['against']}".replace("-", "−") in text
+    assert f"{told['improvement']['mean']:.0%} of the same episodes" in text
+    assert "no winner: user-group cannot be told apart" in text
+    clear = with_behind(results, epsilon_greedy=True, user_group=False, random=False, popularity=False)
+    clear.records[0]["winner"] = True
+    assert in_words(clear).endswith("It wins: the differences to all other agents are more than chance.")
+
+
+def test_a_leaderboard_counts_those_who_play_by_the_rules(results: Results) -> None:
+    for short in (False, True):
+        sheet = leaderboard(results, short=short)
+        places = {row[1]: row[0] for row in sheet.rows}
+        assert places["oracle *"] == "–"
+        assert sorted(place for place in places.values() if place != "–") == ["1", "2", "3", "4"]
+    text = io.StringIO()
+    Console(width=80, file=text, color_system=None).print(as_table(sheet))
+    assert max(map(len, text.getvalue().splitlines())) <= 80
+    assert "[" in text.getvalue()
+
+
+def test_a_table_of_the_screen_is_the_same_on_a_page(results: Results) -> None:
+    for sheet in sheets(results):
+        again = as_sheet(as_table(sheet), sheet.name)
+        assert (again.title, again.columns, list(again.rows)) == (sheet.title, sheet.columns, list(sheet.rows))

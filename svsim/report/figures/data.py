@@ -33,21 +33,22 @@ def grouping(table: pd.DataFrame, threshold: float) -> Figure:
     _boxes(watch, table, "watch")
     watch.set(ylabel="watch time in s", title="as logged: longer videos, longer watching")
     _boxes(gain, table, "gain")
+    # Both axes share their ticks: they are named once.
+    names = [f"{minute}{'+' if minute == LAST_MINUTE else ''}" for minute in table["minute"]]
+    gain.set_xticks(range(1, len(names) + 1), names)
+    gain.set_xlim(0.5, len(names) + 0.5)
     gain.axhline(threshold, color=TRUTH, linewidth=1.2)
     gain.set(xlabel="duration in minutes", ylabel="z-score", title="within the group: relevant above the line")
     return figure
 
 
 def _boxes(axis: Axes, table: pd.DataFrame, what: str) -> None:
-    stats = [
-        {name: row[f"{what}_{column}"] for name, column in _BOX.items()}
-        | {"label": f"{row['minute']}{'+' if row['minute'] == LAST_MINUTE else ''}"}
-        for row in table.to_dict("records")
-    ]
+    stats = [{name: row[f"{what}_{column}"] for name, column in _BOX.items()} for row in table.to_dict("records")]
     line = {"color": COLOURS[0]}
     axis.bxp(
-        stats, showfliers=False, boxprops=line, whiskerprops=line, capprops=line, medianprops={"color": COLOURS[1]}
-    )
+        stats, showfliers=False, boxprops=line, whiskerprops=line, capprops=line, medianprops={"color": COLOURS[1]},
+        manage_ticks=False,
+    )  # fmt: skip
     axis.grid(axis="x", visible=False)
 
 
