@@ -31,7 +31,7 @@ def grouping(table: pd.DataFrame, threshold: float) -> Figure:
     figure = Figure(figsize=(6.4, 6.0), layout="constrained")
     watch, gain = figure.subplots(2, 1, sharex=True)
     _boxes(watch, table, "watch")
-    watch.set(ylabel="watch time in s", title="as logged: longer videos, longer watching")
+    watch.set(ylabel="watch time in s", title="as logged")
     _boxes(gain, table, "gain")
     # Both axes share their ticks: they are named once.
     names = [f"{minute}{'+' if minute == LAST_MINUTE else ''}" for minute in table["minute"]]
