@@ -40,10 +40,10 @@ def screen_panel(scene: Scene, agent: str, width: int) -> Panel:
     lines = [
         _ends(f"user {scene.user_id}, {scene.group}", _steps(scene), inner),
         *_card(scene, inner),
-        Text(""),
+        Text(f"over: {scene.end}" if scene.end else "", style="bold"),
         _labelled("rewards ", _rewards(scene, inner - 8)),
         _labelled("history ", _history(scene, inner - 8)),
-        _ends(f"reward so far {number(scene.total, 2)}", scene.end or "", inner),
+        Text(f"reward so far {number(scene.total, 2)}"),
     ]
     for line in lines:
         line.truncate(inner, overflow="ellipsis")
