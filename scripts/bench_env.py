@@ -6,7 +6,7 @@
 Random legal actions in one process and one thread; prints one JSON document. The machine's noise is in every figure:
 compare ratios of medians, taken in turns. Replay-v0 plays a stand-in's log; Feed-v0 a synthetic world, answered by its
 truth and, where a run is named, by the model learned from its log. `feed_kernel_us` is what a step of Feed-v0 takes beside
-the model's calls.
+the model's calls; `frames` is drawing alone, after each step of a single Replay-v0.
 """
 
 from __future__ import annotations
@@ -42,6 +42,7 @@ TARGETS = {
     "vector_1024": 750_000,
     "vector_64": 400_000,
     "single": 20_000,
+    "frames": 50,
     "feed_truth_1024_views": 300_000,
     "feed_learned_1024_views": 100_000,
     "feed_learned_single": 5_000,
@@ -101,6 +102,21 @@ def single_rate(env: Any, actions: np.ndarray, seconds: float) -> float:
     return steps / passed
 
 
+def drawn_rate(env: Any, actions: np.ndarray, seconds: float) -> float:
+    """Frames per second of a single environment that is drawn after every step."""
+    frames, drawing = 0, 0.0
+    while drawing < seconds:
+        for action in actions[:20]:
+            *_, terminated, truncated, _ = env.step(action)
+            began = time.perf_counter()
+            env.render()
+            drawing += time.perf_counter() - began
+            frames += 1
+            if terminated or truncated:
+                env.reset()
+    return frames / drawing
+
+
 def replay_actions(env: Any, rows: int) -> np.ndarray:
     """Actions of a run that are legal at every step, since the pools are longer than the horizon."""
     rng = np.random.default_rng(0)
@@ -134,6 +150,9 @@ def measurements(store: FeedStore, options: Options) -> dict[str, Callable[[], f
     single.reset(seed=0)
     slots = np.random.default_rng(0).integers(0, options.candidates, 500).tolist()
     measured["single"] = bound(single_rate, single, slots, options.seconds)
+    drawn = gym.make("svsim/Replay-v0", render_mode="rgb_array", **arguments).unwrapped
+    drawn.reset(seed=0)
+    measured["frames"] = bound(drawn_rate, drawn, slots, options.seconds)
     cart = gym.make_vec("CartPole-v1", num_envs=1_024, vectorization_mode="vector_entry_point")
     cart.reset(seed=0)
     pushes = np.random.default_rng(0).integers(0, 2, (50, 1_024))

@@ -55,12 +55,12 @@ def as_they_act(results: Results, *, against: str = RANDOM) -> pd.DataFrame:
         against: An agent that does not learn.
 
     Returns:
-        A row an agent and part: `agent`, `part` (from 1), `lead` (mean difference in reward of an episode), `low`, `high`
-        (95 %, over episodes); empty where `against` did not play.
+        A row an agent and part: `agent`, `part` (from 1), `lead` (mean difference in reward of an episode); empty where
+        `against` did not play.
     """
     import pandas as pd
 
-    columns = ["agent", "part", "lead", "low", "high"]
+    columns = ["agent", "part", "lead"]
     episodes = results.episodes
     if against not in set(episodes["agent"]):
         return pd.DataFrame(columns=columns)
@@ -73,9 +73,7 @@ def as_they_act(results: Results, *, against: str = RANDOM) -> pd.DataFrame:
         lead = own.set_index(key)["reward"] - base
         number = lead.index.get_level_values("episode").to_numpy()
         part = number * PARTS // (number.max() + 1)
-        for place, values in lead.groupby(part):
-            half = 1.96 * values.std() / np.sqrt(len(values)) if len(values) > 1 else np.nan
-            rows.append((agent, int(str(place)) + 1, values.mean(), values.mean() - half, values.mean() + half))
+        rows += [(agent, int(str(place)) + 1, values.mean()) for place, values in lead.groupby(part)]
     return pd.DataFrame(rows, columns=columns)
 
 

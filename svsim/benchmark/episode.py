@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Any, cast
+from typing import Any
 
 import gymnasium as gym
 import numpy as np
@@ -48,7 +48,8 @@ class EpisodePlayer:
             render_mode="rgb_array",
             **spec.environment_arguments,
         ).unwrapped
-        self.env = cast(SingleEnv, made)
+        assert isinstance(made, SingleEnv)
+        self.env = made
         self.metrics: dict[str, float] = {}
 
     def play(self, user: int | None = None, session: int = 0) -> Iterator[Scene]:

@@ -68,6 +68,7 @@ class Play:
         from svsim.benchmark.episode import EpisodePlayer
         from svsim.report.feed_screen import outcome_table
 
+        self._check()
         names = self._names()
         form = self._film_format()
         spec = self._spec(names)
@@ -85,7 +86,17 @@ class Play:
             screen.print(outcome_table([(player.name, player.metrics) for player in players]))
             screen.print("One episode tells nothing about an agent: `svsim benchmark` plays thousands, with intervals.")
         if self.film is not None and form is not None:
-            _write_film(self.film, form, list(zip(names, scenes, strict=True)))
+            frames = _write_film(self.film, form, list(zip(names, scenes, strict=True)))
+            if not self.json:
+                console().print(f"{self.film}: {frames} frames", soft_wrap=True)
+
+    def _check(self) -> None:
+        for name, least in (("seed", 0), ("delay", 0.0)):
+            value = getattr(self, name)
+            if value < least:
+                raise OptionError(f"expected at least {least:g}, found {value:g}", where=f"--{name}")
+        if self.session and self.user is None:
+            raise OptionError("expected a user beside the session, found none", where="--session", remedy="name --user")
 
     def _names(self) -> tuple[str, ...]:
         names = self.agent or ("popularity",)
@@ -163,7 +174,8 @@ def _animate(players: list[EpisodePlayer], scenes: list[Iterator[Scene]], delay:
             time.sleep(delay)
 
 
-def _write_film(path: Path, form: str, episodes: list[tuple[str, list[Scene]]]) -> None:
+def _write_film(path: Path, form: str, episodes: list[tuple[str, list[Scene]]]) -> int:
+    """Write it, and say of how many frames it is."""
     from svsim.data.atomic import as_output_error, write_file
     from svsim.report.film import film, side_by_side, still
     from svsim.report.tables import short_agent
@@ -175,4 +187,4 @@ def _write_film(path: Path, form: str, episodes: list[tuple[str, list[Scene]]]) 
         if form == "WEBP":
             write_file(path.with_name(path.stem + STILL), still(frames[len(frames) // 2], width=width))
         write_file(path, film(frames, form=form, width=width))
-    console().print(f"{path}: {len(frames)} frames", soft_wrap=True)
+    return len(frames)

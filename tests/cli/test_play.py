@@ -6,6 +6,7 @@ import json
 import os
 import pty
 import re
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -22,8 +23,10 @@ def arguments(store: FeedStore) -> tuple[object, ...]:
     return ("play", "--store", store.path, "--env", "replay", "--split", "train", "--candidates", 4, "--horizon", 3)
 
 
-def on_terminal(store: FeedStore, columns: int, *words: str, **environment: str) -> tuple[int, str]:
-    """Status and output of the command on a terminal of so many columns."""
+def on_terminal(
+    store: FeedStore, columns: int, *words: str, interrupt: bool = False, **environment: str
+) -> tuple[int, str]:
+    """Status and output of the command on a terminal of so many columns, interrupted once it draws if so."""
     ours, theirs = pty.openpty()
     ran = subprocess.Popen(
         [sys.executable, "-m", "svsim", *map(str, arguments(store)), "--delay", "0", *words],
@@ -42,6 +45,9 @@ def on_terminal(store: FeedStore, columns: int, *words: str, **environment: str)
         if not part:
             break
         text += part
+        if interrupt and "╯".encode() in text:
+            ran.send_signal(signal.SIGINT)
+            interrupt = False
     os.close(ours)
     return ran.wait(), text.decode()
 
@@ -108,6 +114,10 @@ def test_a_film_is_written(capsys: pytest.CaptureFixture[str], store: FeedStore,
         (("--user", "123456789"), "123456789 has no session"),
         (("--film", "film.mp4"), "RecordVideo"),
         (("--response", "truth"), "--env feed"),
+        (("--session", "1"), "name --user"),
+        (("--seed", "-1"), "--seed: expected at least 0"),
+        (("--delay", "-1"), "--delay: expected at least 0"),
+        (("--horizon", "0"), "horizon"),
         (("--store", "/no/such"), "/no/such: expected a store"),
         (("--agent", "tests.examples.failing:Nothing"), "tests.examples.failing:Nothing"),
     ],
@@ -122,14 +132,18 @@ def test_bad_input_is_one_line(
     assert told in err
 
 
-def test_an_interrupt_gives_the_terminal_back(
-    capsys: pytest.CaptureFixture[str], store: FeedStore, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr("svsim.benchmark.episode.EpisodePlayer.play", _interrupted)
-    status, _, err = run(capsys, *arguments(store), "--agent", "random")
+def test_an_interrupt_gives_the_terminal_back(store: FeedStore) -> None:
+    """Ctrl-C between two steps: the cursor is shown again."""
+    status, text = on_terminal(store, 80, "--agent", "random", "--delay", "60", interrupt=True)
     assert status == 130
-    assert "interrupted" in err
+    assert text.rindex("\x1b[?25h") > text.index("\x1b[?25l")
+    assert "interrupted" in text
 
 
-def _interrupted(*_: object) -> object:
-    raise KeyboardInterrupt
+def test_a_film_beside_a_document_leaves_it_one(
+    capsys: pytest.CaptureFixture[str], store: FeedStore, tmp_path: Path
+) -> None:
+    status, out, _ = run(capsys, *arguments(store), "--agent", "random", "--json", "--film", tmp_path / "film.gif")
+    assert status == 0
+    assert json.loads(out)[0]["agent"] == "random"
+    assert (tmp_path / "film.gif").is_file()

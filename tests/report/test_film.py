@@ -59,7 +59,7 @@ def test_a_film_has_a_frame_a_step_and_two_phones_a_frame(spec: BenchmarkSpec) -
     for form, size in (("WEBP", 432), ("GIF", None), ("PNG", None)):
         picture = Image.open(io.BytesIO(film(frames, form=form, width=size)))
         assert picture.n_frames == len(frames)
-        assert picture.width == size or 2 * WIDTH
+        assert picture.width == (size or 2 * WIDTH)
         assert film(frames, form=form, width=size) == film(frames, form=form, width=size)
     assert Image.open(io.BytesIO(still(frames[0]))).size == (2 * WIDTH, HEIGHT + CAPTION_HEIGHT)
 

@@ -125,6 +125,27 @@ def test_several_results_stand_on_one_page(folder: Path, store: FeedStore, tmp_p
     assert "goes on where it stopped" in text
 
 
+def test_parts_of_another_form_are_left_out_and_told(folder: Path, store: FeedStore, tmp_path: Path) -> None:
+    """Each of them is well-formed, and lacks what today's svsim writes there."""
+    shutil.copytree(folder, tmp_path / "all" / "first")
+    shutil.copytree(folder, tmp_path / "all" / "second")
+    (tmp_path / "all" / "second" / "results.json").write_text("[{}]", encoding="utf-8")
+    for name, told in {
+        "ope": {"spec.json": {"format": "svsim-ope"}, "ope.json": {"format": "svsim-ope", "version": 1}},
+        "suite": {"spec.json": {"format": "svsim-suite", "suite": {"name": "mine"}}},
+        "run": {"config.json": {"format": "svsim-sb3"}},
+    }.items():
+        (tmp_path / "all" / name).mkdir()
+        for file, content in told.items():
+            (tmp_path / "all" / name / file).write_text(json.dumps(content), encoding="utf-8")
+    (tmp_path / "all" / "run" / "history.csv").write_text("epoch\n1\n", encoding="utf-8")
+    (tmp_path / "all" / "evaluation.json").write_text('{"frozen": {"rows": 1}}', encoding="utf-8")
+    text = write_report(tmp_path / "all", store).read_text(encoding="utf-8")
+    assert "Benchmark: first" in text
+    for name in ("second", "ope", "suite", "run", "evaluation.json"):
+        assert f"Left out: {tmp_path / 'all' / name}" in text
+
+
 @pytest.mark.parametrize(
     ("file", "content", "words"),
     [

@@ -38,7 +38,8 @@ def chosen(records: Sequence[Record]) -> list[Record]:
     return [record for record in records if record["agent"] in _RAILS or record in others]
 
 
-def _styles(records: Sequence[Record]) -> dict[str, dict[str, Any]]:
+def _styles(records: Sequence[Record], *, marked: bool) -> dict[str, dict[str, Any]]:
+    """How each agent's line is drawn: the rails in grey, the others by colour, line and mark."""
     styles: dict[str, dict[str, Any]] = {}
     number = 0
     for record in records:
@@ -49,7 +50,7 @@ def _styles(records: Sequence[Record]) -> dict[str, dict[str, Any]]:
             styles[record["agent"]] = {
                 "color": COLOURS[number],
                 "linestyle": LINES[number],
-                "marker": MARKERS[number],
+                "marker": MARKERS[number] if marked else None,
             }
             number += 1
     return styles
@@ -100,10 +101,9 @@ def step_lines(table: pd.DataFrame, records: Sequence[Record]) -> Figure:
     marked = table["step"].max() <= 30
     figure = Figure(figsize=(6.4, 6.2 if leaving else 3.9), layout="constrained")
     axes = figure.subplots(2 if leaving else 1, 1, squeeze=False, sharex=True)[:, 0]
+    styles = _styles(records, marked=marked)
     for record in records:
-        own = table[table["agent"] == record["agent"]]
-        style = _styles(records)[record["agent"]]
-        style = {**style, "marker": style.get("marker") if marked else None}
+        own, style = table[table["agent"] == record["agent"]], styles[record["agent"]]
         for axis, column in zip(axes, ("reward", "reached"), strict=False):
             axis.plot(own["step"], own[column], label=agent_label(record), **style)
     axes[0].set_ylabel("mean reward of the step")
@@ -178,10 +178,9 @@ def lines(
     axis = figure.subplots()
     if reference is not None:
         axis.plot(*reference, color=QUIET, linewidth=1)
+    styles = _styles(records, marked=marked)
     for record in records:
-        own = table[table["agent"] == record["agent"]]
-        style = _styles(records)[record["agent"]]
-        style = {**style, "marker": style.get("marker") if marked else None}
+        own, style = table[table["agent"] == record["agent"]], styles[record["agent"]]
         if len(own):
             axis.plot(own[x], own[y], label=agent_label(record), **style)
     axis.set(xlabel=xlabel, ylabel=ylabel)

@@ -233,7 +233,7 @@ def _made(benchmark: Benchmark, command: str | None) -> list[Block]:
     rows = [(name.replace("_", " "), _value(value)) for name, value in settings.items()]
     versions = ", ".join(f"{name} {version}" for name, version in spec["versions"].items())
     sums = [
-        (file, hashlib.sha256((benchmark.folder / file).read_bytes()).hexdigest())
+        (file, hashlib.sha256((benchmark.place / file).read_bytes()).hexdigest())
         for file in ("spec.json", "results.json", "episodes.parquet")
     ]
     made: list[Block] = [

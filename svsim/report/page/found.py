@@ -32,6 +32,7 @@ PROTOCOLS = {"frozen", "running"}
 FILM, STILL = "film.webp", "film-still.webp"
 OTHERS = ("svsim-demo",)
 """What a folder of several results may say of itself."""
+OF_SUITE = ("name", "description", "version", "stores", "runs")
 RUN_FORMATS = {"svsim-sasrec4sv": "sasrec4sv", "svsim-response": "response", "svsim-sb3": "sb3"}
 
 
@@ -40,7 +41,7 @@ class Benchmark:
     """A finished benchmark: its name, folder, specification and results."""
 
     name: str
-    folder: Path
+    place: Path
     spec: Told
     results: Results
 
@@ -50,7 +51,7 @@ class Run:
     """A training: its name, folder, kind, configuration, losses or rewards by epoch or step, and its calibration card."""
 
     name: str
-    folder: Path
+    place: Path
     kind: str
     config: Told
     history: pd.DataFrame
@@ -147,7 +148,7 @@ def _look(found: Found, place: Path) -> None:
     if (place / SPEC).is_file():
         form = _attempt(found, place, lambda: _json(place / SPEC).get("format"))
         if form == SUITE:
-            found.suite = _json(place / SPEC)["suite"]
+            found.suite = _attempt(found, place, lambda: _suite(place))
         elif form == OPE or (place / OPE_FILE).is_file():
             told = _attempt(found, place, lambda: _finished_ope(place))
             if told is not None:
@@ -189,6 +190,13 @@ def _json(file: Path) -> Told:
     except (OSError, ValueError) as error:
         raise StoreError(f"expected a JSON object, found {error}", where=str(file)) from error
     return told
+
+
+def _suite(place: Path) -> Told:
+    suite = _json(place / SPEC).get("suite")
+    if not isinstance(suite, dict) or not set(OF_SUITE) <= set(suite):
+        raise StoreError(f"expected a suite with {', '.join(OF_SUITE)}, found another", where=str(place / SPEC))
+    return suite
 
 
 def _finished_ope(place: Path) -> Told:
@@ -238,5 +246,5 @@ def _named_runs(benchmark: Benchmark, folder: Path) -> Iterator[Path]:
     """Folders of the runs that agents go by: as typed, from the working directory or from beside the results."""
     for agent in benchmark.spec.get("agents", []):
         for run in RUN_OF_AGENT.findall(agent):
-            places = (Path(run), benchmark.folder.parent / run, folder / run)
+            places = (Path(run), benchmark.place.parent / run, folder / run)
             yield from [place for place in places if (place / CONFIG).is_file()][:1]

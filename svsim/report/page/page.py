@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import base64
+import contextlib
 from collections.abc import Callable, Iterator, Mapping
 from functools import partial
 from importlib import resources
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from svsim._version import __version__
 from svsim.data.atomic import as_output_error, write_file
@@ -18,7 +19,7 @@ from svsim.report.evaluation import evaluation_tables
 from svsim.report.page.benchmark import benchmark_section
 from svsim.report.page.contents import Block, Film, Section, Table, Words, blocks_of
 from svsim.report.page.data import data_section
-from svsim.report.page.found import Found, find
+from svsim.report.page.found import Benchmark, Document, Found, Run, find
 from svsim.report.page.ope import ope_section
 from svsim.report.page.trainings import card_section, trainings
 from svsim.report.tables import Sheet
@@ -27,6 +28,8 @@ from svsim.world.presets import built_preset_stores
 __all__ = ["PAGE", "make_page", "write_report"]
 
 PAGE = "report.html"
+
+Item = TypeVar("Item", Benchmark, Document, Run)
 
 
 def write_report(folder: Path, store: FeedStore | None = None) -> Path:
@@ -86,34 +89,44 @@ def make_page(found: Found) -> str:
 
 
 def _results(found: Found, stores: Mapping[str, str]) -> Iterator[Section]:
-    """Sections of what was run; what cannot be made from damaged files becomes a problem of its own."""
+    """Sections of what was run; what cannot be made from damaged files is taken out, and becomes a problem."""
     several = len(found.benchmarks) > 1
-    command = _suite_command(found)
-    for number, benchmark in enumerate(found.benchmarks):
-        make = partial(benchmark_section, benchmark, f"benchmark-{number}", command=command, concluding=several)
-        yield from _attempt(found, benchmark.folder, make)
-    for number, own in enumerate(found.evaluations):
-        yield from _attempt(found, own.place, partial(ope_section, own.told, own.name, f"ope-{number}"))
-    for number, own in enumerate(found.offline):
-        yield from _attempt(found, own.place, partial(_offline, own.told, own.name, f"offline-{number}"))
+    about = partial(benchmark_section, command=_suite_command(found), concluding=several)
+    yield from _made(found, found.benchmarks, lambda own, number: about(own, f"benchmark-{number}"))
+    yield from _made(found, found.evaluations, lambda own, number: ope_section(own.told, own.name, f"ope-{number}"))
+    yield from _made(found, found.offline, lambda own, number: _offline(own.told, own.name, f"offline-{number}"))
     runs = list(found.runs.values())
-    for number, run in enumerate(run for run in runs if run.card is not None):
-        yield from _attempt(found, run.folder, partial(card_section, run, f"card-{number}"))
+    cards = [run for run in runs if run.card is not None]
+    yield from _made(found, cards, lambda run, number: card_section(run, f"card-{number}"))
     for place, training in trainings(runs, stores):
-        yield from _attempt(found, place, training)
+        sections: list[Section] = []
+        with _telling(found, place):
+            sections.append(training())
+        yield from sections
 
 
-def _attempt(found: Found, place: Path, make: Callable[[], Section]) -> list[Section]:
-    """A section; none where the files lack what today's svsim writes there."""
+def _made(found: Found, items: list[Item], make: Callable[[Item, int], Section]) -> list[Section]:
+    """A section each; those whose files lack what today's svsim writes there leave `items`."""
+    sections, good = [], []
+    for number, item in enumerate(items):
+        with _telling(found, item.place):
+            sections.append(make(item, number))
+            good.append(item)
+    items[:] = good
+    return sections
+
+
+@contextlib.contextmanager
+def _telling(found: Found, place: Path) -> Iterator[None]:
+    """What is not found in damaged files becomes a problem."""
     try:
-        return [make()]
+        yield
     except (KeyError, TypeError) as error:
         found.problems[str(place)] = StoreError(
             f"expected results of this version of svsim, found others ({type(error).__name__}: {error})",
             where=str(place),
             remedy="run the same command again with another --out",
         )
-        return []
 
 
 def _offline(told: dict[str, Any], title: str, name: str) -> Section:

@@ -48,10 +48,10 @@ def trainings(runs: Sequence[Run], stores: Mapping[str, str]) -> Iterator[tuple[
         if run.kind == "sb3":
             together.setdefault((str(run.config.get("env")), str(run.config.get("store"))), []).append(run)
         else:
-            yield run.folder, partial(_losses, run, f"training-{number}")
+            yield run.place, partial(_losses, run, f"training-{number}")
     for number, ((env, store), own) in enumerate(together.items()):
         title = f"Learning curves: {env} on {stores.get(store, store[:12])}"
-        yield own[0].folder, partial(_rewards, own, title, f"learning-{number}")
+        yield own[0].place, partial(_rewards, own, title, f"learning-{number}")
 
 
 def _losses(run: Run, name: str) -> Section:
