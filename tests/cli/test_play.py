@@ -9,6 +9,7 @@ import re
 import signal
 import subprocess
 import sys
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -33,6 +34,8 @@ def on_terminal(
         stdin=theirs,
         stdout=theirs,
         stderr=theirs,
+        # A suite that runs in the background ignores interrupts, and what it starts would too.
+        preexec_fn=partial(signal.signal, signal.SIGINT, signal.SIG_DFL),
         env=dict(os.environ) | {"TERM": "xterm-256color", "COLUMNS": str(columns), "LINES": "40"} | environment,
     )
     os.close(theirs)
